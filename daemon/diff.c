@@ -1,0 +1,136 @@
+/*
+ * Rows against the stored ones: new, changed, unchanged, duplicate. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "daemon/diff.h"
+
+#include <assert.h>
+#include <string.h>
+
+void row_pack(struct buffer *out, struct row_origin origin, const struct field *fields,
+	unsigned n_fields)
+{
+	buffer_append(out, &origin, sizeof(origin));
+	for (unsigned i = 0; i < n_fields; i++) {
+		copyrow_field(out, fields[i]);
+	}
+}
+
+struct row_origin row_unpack(const void *packed, struct field *fields, unsigned n_fields)
+{
+	const unsigned char *at = packed;
+	struct row_origin origin;
+
+	memcpy(&origin, at, sizeof(origin));
+	at += sizeof(origin);
+	for (unsigned i = 0; i < n_fields; i++) {
+		fields[i].len = field_to_int4((struct field){.len = 4, .data = at});
+		fields[i].data = at + 4;
+		at += 4 + (fields[i].len > 0 ? fields[i].len : 0);
+	}
+	return origin;
+}
+
+static int compare_i64(int64_t a, int64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int compare_text(struct field a, struct field b)
+{
+	int32_t n = a.len < b.len ? a.len : b.len;
+	int r = n > 0 ? memcmp(a.data, b.data, (size_t)n) : 0;
+
+	return r != 0 ? r : compare_i64(a.len, b.len);
+}
+
+static int compare_numeric(struct field a, struct field b)
+{
+	struct decimal x, y;
+
+	if (decimal_wire_equal(a.data, (size_t)a.len, b.data, (size_t)b.len)) {
+		return 0;
+	}
+	if (decimal_from_wire(a.data, (size_t)a.len, &x) < 0 ||
+		decimal_from_wire(b.data, (size_t)b.len, &y) < 0) {
+		return compare_text(a, b); /* NaN or a number wider than ours, written by hand */
+	}
+	return decimal_compare(&x, &y);
+}
+
+int field_compare(enum column_type type, struct field a, struct field b)
+{
+	if (a.len < 0 || b.len < 0) {
+		return compare_i64(a.len >= 0, b.len >= 0);
+	}
+	switch (type) {
+	case COLUMN_ID:
+	case COLUMN_DATE:
+		return compare_i64(field_to_int4(a), field_to_int4(b));
+	case COLUMN_INTEGER:
+	case COLUMN_TIMESTAMP:
+		return compare_i64(field_to_int8(a), field_to_int8(b));
+	case COLUMN_NUMERIC:
+		return compare_numeric(a, b);
+	case COLUMN_TEXT:
+		return compare_text(a, b);
+	}
+	return 0;
+}
+
+static int compare_range(const struct dataset *dataset, const struct field *a,
+	const struct field *b, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		int r = field_compare(dataset->fact[i].type, a[i], b[i]);
+
+		if (r != 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+int row_compare_key(const struct dataset *dataset, const struct field *a, const struct field *b)
+{
+	return compare_range(dataset, a, b, 0, dataset->n_key);
+}
+
+int row_compare_values(const struct dataset *dataset, const struct field *a, const struct field *b)
+{
+	return compare_range(dataset, a, b, dataset->n_key, dataset->n_fact);
+}
+
+int row_compare_packed(const void *a, size_t a_len, const void *b, size_t b_len,
+	const void *arg)
+{
+	const struct dataset *dataset = arg;
+	struct field x[DIFF_MAX_FIELDS], y[DIFF_MAX_FIELDS];
+
+	(void)a_len;
+	(void)b_len;
+	assert(dataset->n_fact <= DIFF_MAX_FIELDS);
+	row_unpack(a, x, dataset->n_fact);
+	row_unpack(b, y, dataset->n_fact);
+	return compare_range(dataset, x, y, 0, dataset->n_fact);
+}
+
+enum diff_verdict diff_known(const struct dataset *dataset, const struct field *row, int64_t run,
+	const struct field *stored, int64_t stored_run, bool force)
+{
+	if (row_compare_values(dataset, row, stored) == 0) {
+		return DIFF_UNCHANGED;
+	}
+	if (run < stored_run && !force) {
+		return DIFF_UNCHANGED;
+	}
+	switch (dataset->on_change) {
+	case ON_CHANGE_KEEP:
+		return DIFF_UNCHANGED;
+	case ON_CHANGE_OVERWRITE:
+		return DIFF_OVERWRITE;
+	case ON_CHANGE_REVISE:
+		break;
+	}
+	return DIFF_CHANGED;
+}

@@ -1,0 +1,99 @@
+#pragma once
+
+/*
+ * The books: the only file with SQL on schema ogdsync (but lease.c). SPDX-License-Identifier: Apache-2.0
+ *
+ * Each function starts one statement on a connection that the caller owns; the callback is
+ * pg_query's. Inside a load transaction they are part of it.
+ */
+
+#include <stdint.h>
+
+#include "daemon/dataset.h"
+#include "daemon/normalise.h"
+#include "daemon/spool.h"
+#include "lib/clock.h"
+#include "lib/pg.h"
+#include "lib/pgarray.h"
+
+/* received = inserted + updated + unchanged + duplicate + quarantined, always. */
+struct row_counts {
+	uint64_t received, inserted, updated, unchanged, duplicate, quarantined;
+};
+
+void row_counts_add(struct row_counts *sum, const struct row_counts *counts);
+
+/* How a run ended, or stands; the words are stored and shown. */
+enum run_state {
+	RUN_RUNNING,
+	RUN_SPOOLED, /* everything fetched, waits for the database */
+	RUN_SUCCESS,
+	RUN_PARTIAL,
+	RUN_SUSPECT,
+	RUN_FAILED,
+	RUN_CANCELED,
+};
+
+const char *run_state_name(enum run_state state);
+
+/* The run's row: made by the first of its statements that reaches the database. */
+struct ledger_run {
+	int64_t id;
+	const char *dataset, *source, *trigger;
+	int64_t started_us;
+	unsigned n_slices;
+};
+
+/* Was this slice committed? One row (received, inserted, ...) if so, none if not. */
+void ledger_find_slice(struct pg *pg, const char *uuid, pg_result_fn on_result, void *arg);
+void ledger_read_counts(const struct pg_result *result, struct row_counts *ret);
+
+/* The run exists, and its counters grow by this slice's. */
+void ledger_add_to_run(struct pg *pg, const struct ledger_run *run, const struct row_counts *counts,
+	pg_result_fn on_result, void *arg);
+
+void ledger_add_slice(struct pg *pg, const struct spool_header *header,
+	const struct spool_outcome *outcome, const struct row_counts *counts,
+	pg_result_fn on_result, void *arg);
+
+/* What a look at a slice, or at one date found in its rows, says about coverage. */
+struct ledger_cover {
+	const char *dataset, *source;
+	const char *slice;  /* "all", "2026-11-19", ... */
+	int32_t day;        /* INT32_MIN: none */
+	const char *state;  /* complete, open, partial, suspect */
+	int64_t expected;   /* -1 unknown */
+	uint64_t received, distinct, quarantined;
+	const char *code;   /* or "" */
+	int64_t run;
+	int64_t checked_us;
+};
+
+void ledger_cover(struct pg *pg, const struct ledger_cover *cover, pg_result_fn on_result,
+	void *arg);
+
+/* One rejected record. */
+struct ledger_reject {
+	const char *reason, *column, *detail;
+	const void *raw;
+	size_t raw_len;
+	uint32_t page, position;
+};
+
+/* Collected, then written by one statement. */
+struct ledger_rejects {
+	struct pgarray reason, column, detail, raw, page, position;
+	unsigned n;
+};
+
+void ledger_rejects_init(struct ledger_rejects *rejects);
+void ledger_rejects_fini(struct ledger_rejects *rejects);
+void ledger_rejects_clear(struct ledger_rejects *rejects);
+int ledger_rejects_add(struct ledger_rejects *rejects, const struct ledger_reject *reject) must_check;
+size_t ledger_rejects_bytes(const struct ledger_rejects *rejects);
+void ledger_quarantine(struct pg *pg, const struct spool_header *header,
+	struct ledger_rejects *rejects, pg_result_fn on_result, void *arg);
+
+/* A run is over. `code` and `text` are "" for success. */
+void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_state state,
+	const char *code, const char *text, int64_t finished_us, pg_result_fn on_result, void *arg);
