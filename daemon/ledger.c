@@ -194,9 +194,11 @@ void ledger_cover(struct pg *pg, const struct ledger_cover *cover, pg_result_fn 
 		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
 		" " SQL_TIME(12) ", 1)"
 		" ON CONFLICT (dataset, source, slice) DO UPDATE SET"
-		/* A look that proved nothing takes nothing back from one that did. */
-		" state = CASE WHEN excluded.run < c.run OR c.state = 'complete'"
-		" AND excluded.state <> 'complete' THEN c.state ELSE excluded.state END,"
+		/* A look that proved less takes nothing back from one that proved more. */
+		" state = CASE WHEN excluded.run < c.run OR excluded.state = 'missing'"
+		" OR c.state = 'complete' AND excluded.state <> 'complete'"
+		" OR c.state IN ('open', 'partial') AND excluded.state = 'suspect'"
+		" THEN c.state ELSE excluded.state END,"
 		" expected = coalesce(excluded.expected, c.expected),"
 		" received = excluded.received, distinct_rows = excluded.distinct_rows,"
 		" quarantined = excluded.quarantined, code = excluded.code,"

@@ -1,0 +1,150 @@
+/*
+ * Range partitions by year or month of the data date. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "daemon/partition.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/intake.h"
+#include "daemon/normalise.h"
+#include "lib/pg.h"
+
+enum { BOUND_TEXT_BYTES = 32 };
+
+const char partition_list_sql[] =
+	"SELECT pg_get_expr(c.relpartbound, c.oid)"
+	" FROM pg_catalog.pg_inherits i"
+	" JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
+	" JOIN pg_catalog.pg_class p ON p.oid = i.inhparent"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace"
+	" WHERE n.nspname = $1 AND p.relname = $2 AND c.relispartition";
+
+/* Days since 1970 of a civil date: Howard Hinnant, "chrono-compatible low-level date algorithms". */
+static int32_t days_from_civil(int y, unsigned m, unsigned d)
+{
+	int era;
+	unsigned yoe, doy, doe;
+
+	y -= m <= 2;
+	era = (y >= 0 ? y : y - 399) / 400;
+	yoe = (unsigned)(y - era * 400);
+	doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
+	doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+	return era * 146097 + (int32_t)doe - 719468;
+}
+
+static void civil_from_days(int32_t day, int *ret_y, unsigned *ret_m)
+{
+	int32_t z = day + 719468;
+	int era = (z >= 0 ? z : z - 146096) / 146097;
+	unsigned doe = (unsigned)(z - era * 146097);
+	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	unsigned mp = (5 * doy + 2) / 153;
+
+	*ret_m = mp < 10 ? mp + 3 : mp - 9;
+	*ret_y = (int)yoe + era * 400 + (*ret_m <= 2);
+}
+
+struct day_range partition_of(enum partition_by by, int32_t day,
+	char suffix[static PARTITION_SUFFIX_BYTES])
+{
+	unsigned m;
+	int y;
+
+	civil_from_days(day, &y, &m);
+	if (by == PARTITION_MONTH) {
+		snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d_%02u", y, m);
+		return (struct day_range){
+			.from = days_from_civil(y, m, 1),
+			.to = m == 12 ? days_from_civil(y + 1, 1, 1) : days_from_civil(y, m + 1, 1),
+		};
+	}
+	snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d", y);
+	return (struct day_range){
+		.from = days_from_civil(y, 1, 1),
+		.to = days_from_civil(y + 1, 1, 1),
+	};
+}
+
+/* One end of a bound: 'yyyy-mm-dd', MINVALUE or MAXVALUE. */
+static int parse_end(const char *text, int32_t *ret)
+{
+	int y;
+	unsigned m, d;
+
+	if (strcmp(text, "MINVALUE") == 0) {
+		*ret = INT32_MIN + 1;
+		return 0;
+	}
+	if (strcmp(text, "MAXVALUE") == 0) {
+		*ret = INT32_MAX;
+		return 0;
+	}
+	if (sscanf(text, "'%d-%u-%u'", &y, &m, &d) != 3) {
+		return -1;
+	}
+	*ret = days_from_civil(y, m, d);
+	return 0;
+}
+
+int partition_parse_bound(const char *bound, struct day_range *ret)
+{
+	char from[BOUND_TEXT_BYTES], to[BOUND_TEXT_BYTES];
+	struct day_range range = {.from = INT32_MIN + 1, .to = INT32_MAX};
+
+	if (strcmp(bound, "DEFAULT") != 0) {
+		if (sscanf(bound, "FOR VALUES FROM (%31[^)]) TO (%31[^)])", from, to) != 2 ||
+			parse_end(from, &range.from) < 0 || parse_end(to, &range.to) < 0) {
+			return -1;
+		}
+	}
+	*ret = range;
+	return 0;
+}
+
+void append_table(struct buffer *out, const char *schema, const char *table, const char *suffix)
+{
+	_cleanup_buffer_ struct buffer name = {0};
+
+	buffer_printf(&name, "%s%s", table, suffix);
+	pg_append_ident(out, schema);
+	buffer_append_char(out, '.');
+	pg_append_ident(out, buffer_str(&name));
+}
+
+void partition_create_sql(const struct dataset *dataset, struct day_range range, const char *suffix,
+	struct buffer *sql)
+{
+	buffer_append_str(sql, "CREATE TABLE ");
+	append_table(sql, dataset->schema, dataset->table, suffix);
+	buffer_append_str(sql, " (LIKE ");
+	append_table(sql, dataset->schema, dataset->table, "");
+	buffer_append_str(sql, " INCLUDING DEFAULTS INCLUDING CONSTRAINTS);\nALTER TABLE ");
+	append_table(sql, dataset->schema, dataset->table, "");
+	buffer_append_str(sql, " ATTACH PARTITION ");
+	append_table(sql, dataset->schema, dataset->table, suffix);
+	buffer_append_str(sql, " FOR VALUES FROM ('");
+	date_format(range.from, "%Y-%m-%d", sql);
+	buffer_append_str(sql, "') TO ('");
+	date_format(range.to, "%Y-%m-%d", sql);
+	buffer_append_str(sql, "');\n");
+}
+
+int32_t partition_missing(const struct day_range *existing, unsigned n_existing,
+	const struct day_count *days, unsigned n_days)
+{
+	for (unsigned i = 0; i < n_days; i++) {
+		bool found = false;
+
+		for (unsigned k = 0; k < n_existing && !found; k++) {
+			found = existing[k].from <= days[i].day && days[i].day < existing[k].to;
+		}
+		if (!found) {
+			return days[i].day;
+		}
+	}
+	return INT32_MIN;
+}

@@ -1,0 +1,114 @@
+/*
+ * The text of the statements on a dataset's tables. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "daemon/statement.h"
+
+#include "daemon/partition.h"
+#include "lib/pg.h"
+
+static void append_columns(struct buffer *sql, const struct dataset *dataset, unsigned from,
+	unsigned to, const char *prefix)
+{
+	for (unsigned i = from; i < to; i++) {
+		buffer_append_str(sql, i > from ? ", " : "");
+		buffer_append_str(sql, prefix);
+		pg_append_ident(sql, dataset->fact[i].name);
+	}
+}
+
+static void append_fact_table(struct buffer *sql, const struct dataset *dataset)
+{
+	append_table(sql, dataset->schema, dataset->table, "");
+}
+
+void statement_copy(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "COPY ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " (");
+	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	buffer_append_str(sql, ", run_id) FROM STDIN (FORMAT binary)");
+}
+
+void statement_copy_revisions(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "COPY ");
+	append_table(sql, dataset->schema, dataset->table, "_revision");
+	buffer_append_str(sql, " (");
+	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	buffer_append_str(sql, ", run_id, replaced_by) FROM STDIN (FORMAT binary)");
+}
+
+int statement_day_key(const struct dataset *dataset)
+{
+	for (unsigned k = 0; k < dataset->n_key && dataset->fact_date >= 0; k++) {
+		if (k != (unsigned)dataset->fact_date) {
+			return dataset->fact[k].type == COLUMN_ID ? (int)k : -1;
+		}
+	}
+	return -1;
+}
+
+void statement_known_day(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "SELECT ");
+	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	buffer_append_str(sql, ", run_id FROM ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " WHERE ");
+	pg_append_ident(sql, dataset->fact[dataset->fact_date].name);
+	buffer_append_str(sql, " = $1::date AND ");
+	pg_append_ident(sql, dataset->fact[statement_day_key(dataset)].name);
+	buffer_append_str(sql, " = ANY ($2)");
+}
+
+static void append_unnest(struct buffer *sql, const struct dataset *dataset, unsigned n)
+{
+	buffer_append_str(sql, "unnest(");
+	for (unsigned i = 0; i < n; i++) {
+		buffer_printf(sql, "%s$%u", i > 0 ? ", " : "", i + 1);
+	}
+	buffer_append_str(sql, ") AS u (");
+	append_columns(sql, dataset, 0, n, "");
+	buffer_append_str(sql, ")");
+}
+
+static void append_key_equal(struct buffer *sql, const struct dataset *dataset)
+{
+	for (unsigned k = 0; k < dataset->n_key; k++) {
+		buffer_append_str(sql, k > 0 ? " AND t." : "t.");
+		pg_append_ident(sql, dataset->fact[k].name);
+		buffer_append_str(sql, " = u.");
+		pg_append_ident(sql, dataset->fact[k].name);
+	}
+}
+
+void statement_known_keys(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "SELECT ");
+	append_columns(sql, dataset, 0, dataset->n_fact, "t.");
+	buffer_append_str(sql, ", t.run_id FROM ");
+	append_unnest(sql, dataset, dataset->n_key);
+	buffer_append_str(sql, " JOIN ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " t ON ");
+	append_key_equal(sql, dataset);
+}
+
+void statement_update(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "UPDATE ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " t SET ");
+	for (unsigned i = dataset->n_key; i < dataset->n_fact; i++) {
+		pg_append_ident(sql, dataset->fact[i].name);
+		buffer_append_str(sql, " = u.");
+		pg_append_ident(sql, dataset->fact[i].name);
+		buffer_append_str(sql, ", ");
+	}
+	buffer_printf(sql, "run_id = $%u::bigint FROM ", dataset->n_fact + 1);
+	append_unnest(sql, dataset, dataset->n_fact);
+	buffer_append_str(sql, " WHERE ");
+	append_key_equal(sql, dataset);
+}

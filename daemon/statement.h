@@ -1,0 +1,31 @@
+#pragma once
+
+/*
+ * The text of the statements on a dataset's tables. Pure but for quoting.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Parameters are arrays in the order of the fact columns (lib/pgarray.h), so the text depends on the
+ * dataset alone.
+ */
+
+#include "daemon/dataset.h"
+#include "lib/buffer.h"
+
+/* COPY t (fact .., run_id) FROM STDIN BINARY */
+void statement_copy(const struct dataset *dataset, struct buffer *sql);
+
+/* COPY t_revision (fact .., run_id, replaced_by) FROM STDIN BINARY */
+void statement_copy_revisions(const struct dataset *dataset, struct buffer *sql);
+
+/*
+ * The stored rows (fact columns, run_id) of one day: $1 the day, $2 the wanted values of key column
+ * statement_day_key(). -1 there when the key has no column that makes this worth while.
+ */
+int statement_day_key(const struct dataset *dataset);
+void statement_known_day(const struct dataset *dataset, struct buffer *sql);
+
+/* The stored rows of given keys: $1 .. $n_key arrays. */
+void statement_known_keys(const struct dataset *dataset, struct buffer *sql);
+
+/* UPDATE of the values: $1 .. $n_fact arrays, then the run. */
+void statement_update(const struct dataset *dataset, struct buffer *sql);
