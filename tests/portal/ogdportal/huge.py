@@ -21,9 +21,7 @@ def chunks(shape, size, head, record, tail):
 
 
 def _records(size, record):
-    block = (record + b",") * max(1, MIB // (len(record) + 1))
-    for _ in range(size // len(block)):
-        yield block
+    yield from _repeat(record + b",", max(0, size // (len(record) + 1)))
     yield record
 
 
@@ -35,11 +33,13 @@ def _filled(before, unit, after):
     return make
 
 
-def _repeat(unit, size):
-    block = unit * min(size, MIB)
-    for _ in range(size // len(block) if block else 0):
+def _repeat(unit, times):
+    """The unit so many times, in blocks of about a MiB."""
+    at_once = max(1, MIB // len(unit))
+    block = unit * at_once
+    for _ in range(times // at_once):
         yield block
-    yield unit * (size % len(block) if block else 0)
+    yield unit * (times % at_once)
 
 
 def _depth(size, _record):

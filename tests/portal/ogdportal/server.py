@@ -145,14 +145,13 @@ class Server:
         number = self._opened
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        if not await self._survives(sock):
+            sock.close()
+            return
         try:
-            if await self._survives(sock):
-                await self._converse(sock, number)
+            await self._converse(sock, number)
         except (ClientGone, ConnectionError, ssl.SSLError, asyncio.TimeoutError):
             pass
-        finally:
-            if sock.fileno() >= 0:
-                sock.close()
 
     async def _survives(self, sock):
         """Apply a fault rule for connections; False: it is over already."""
