@@ -30,8 +30,19 @@ class Portal:
     def __init__(self, *options, python="/usr/bin/python3"):
         self._folder = tempfile.TemporaryDirectory(prefix="ogdsync-portal-")
         control = os.path.join(self._folder.name, "control")
-        self.process = subprocess.Popen([python, PROGRAM, "--control-port-file", control, *map(str, options)],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [
+            python,
+            PROGRAM,
+            "--until-stdin-closes",
+            "--control-port-file",
+            control,
+            *map(str, options),
+        ]
+        self._log = os.path.join(self._folder.name, "stderr")
+        with open(self._log, "wb") as log:  # a file: nobody empties a pipe
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         try:
             self.url = self._ready_line().removeprefix("listening on ")
             with open(control, encoding="ascii") as file:
@@ -46,7 +57,7 @@ class Portal:
             raise RuntimeError("ogdsync-portal did not become ready")
         line = self.process.stdout.readline().strip()
         if not line.startswith("listening on "):
-            raise RuntimeError(f"ogdsync-portal: {line!r} {self.process.stderr.read()}")
+            raise RuntimeError(f"ogdsync-portal: {line!r} {self.stderr()}")
         return line
 
     def __enter__(self):
@@ -60,10 +71,15 @@ class Portal:
         if self.process.poll() is None:
             self.process.terminate()
         status = self.process.wait(10)
+        self.process.stdin.close()
         self.process.stdout.close()
-        self.process.stderr.close()
         self._folder.cleanup()
         return status
+
+    def stderr(self):
+        """What it has complained about, and its log with --verbose."""
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            return file.read()
 
     def _steer(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=120)

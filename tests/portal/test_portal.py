@@ -27,15 +27,47 @@ from portal_harness import AIR, DAILY, HISTORY, PINCODE, PROGRAM, Portal
 TODAY = "2026-11-19"
 KEY_COLUMNS = ["state", "district", "market", "commodity", "variety", "grade"]
 TITLES = ["State", "District", "Market", "Commodity", "Variety", "Grade"]
-SAMPLES = os.environ.get("OGDSYNC_SAMPLES") or os.path.join(os.path.dirname(PROGRAM), "..", "..", "..", "shared", "samples")
+SAMPLES = os.environ.get("OGDSYNC_SAMPLES") or os.path.join(
+    os.path.dirname(PROGRAM), "..", "..", "..", "shared", "samples"
+)
 needs_samples = pytest.mark.skipif(not os.path.isdir(SAMPLES), reason="the recorded samples are not here")
-ENVELOPE = ["created", "updated", "created_date", "updated_date", "active", "index_name", "org", "org_type", "source", "title",
-            "external_ws_url", "visualizable", "field", "external_ws", "catalog_uuid", "sector", "target_bucket", "desc", "field_exposed",
-            "message", "version", "status", "total", "count", "limit", "offset", "records"]
+ENVELOPE = [
+    "created",
+    "updated",
+    "created_date",
+    "updated_date",
+    "active",
+    "index_name",
+    "org",
+    "org_type",
+    "source",
+    "title",
+    "external_ws_url",
+    "visualizable",
+    "field",
+    "external_ws",
+    "catalog_uuid",
+    "sector",
+    "target_bucket",
+    "desc",
+    "field_exposed",
+    "message",
+    "version",
+    "status",
+    "total",
+    "count",
+    "limit",
+    "offset",
+    "records",
+]
 ERRORS = {
-    "200_unknown_resource.json": b'{\n  "message": "Meta not found",\n  "version": "2.2.0",\n  "status": "error"\n}\n',
-    "200_unknown_resource_variant_with_records.json":
-        b'{\n  "version": "2.2.0",\n  "status": "error",\n  "message": "Meta not found",\n  "total": 0,\n  "records": []\n}\n',
+    "200_unknown_resource.json": (
+        b'{\n  "message": "Meta not found",\n  "version": "2.2.0",\n  "status": "error"\n}\n'
+    ),
+    "200_unknown_resource_variant_with_records.json": (
+        b'{\n  "version": "2.2.0",\n  "status": "error",\n  "message": "Meta not found",\n'
+        b'  "total": 0,\n  "records": []\n}\n'
+    ),
     "400_missing_key.json": b'{\n  "error": "Authorization field missing"\n}\n',
     "403_bad_key.json": b'{\n  "error": "Key not authorised"\n}\n',
     "429_rate_limit.json": b'{\n  "error": "Rate limit exceeded"\n}\n',
@@ -44,7 +76,9 @@ ERRORS = {
 
 @pytest.fixture(scope="module")
 def running():
-    with Portal("--today", TODAY, "--seed", "7", "--rows-per-day", "600", "--days", "2026-11-10..2026-11-30") as portal:
+    with Portal(
+        "--today", TODAY, "--seed", "7", "--rows-per-day", "600", "--days", "2026-11-10..2026-11-30"
+    ) as portal:
         yield portal
 
 
@@ -105,10 +139,13 @@ def walk(portal, uuid=DAILY, size=100, **query):
 
 
 def key_of(record):
-    return tuple(value for name, value in record.items() if "price" not in name.lower() and name != "Commodity_Code")
+    return tuple(
+        value for name, value in record.items() if "price" not in name.lower() and name != "Commodity_Code"
+    )
 
 
 # start and end
+
 
 def test_one_line_then_ready_and_sigterm_ends_it(tmp_path):
     port_file = tmp_path / "port"
@@ -122,9 +159,26 @@ def test_one_line_then_ready_and_sigterm_ends_it(tmp_path):
         assert portal.process.stdout.read() == ""
 
 
-@pytest.mark.parametrize("options", [["--listen", "0.0.0.0:0"], ["--listen", "192.0.2.1:80"], ["--listen", "here"], ["--today", "19-11-2026"],
-                                     ["--fault", "{"], ["--fault", '{"kind": "nonsense"}'], ["--fault", '{"fautls": []}'],
-                                     ["--replay", "/nonexistent"], ["--days", "2026-02-02..2026-01-01"]])
+def test_it_ends_with_the_test_that_started_it():
+    with Portal("--today", TODAY) as portal:
+        portal.process.stdin.close()
+        assert portal.process.wait(5) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--listen", "0.0.0.0:0"],
+        ["--listen", "192.0.2.1:80"],
+        ["--listen", "here"],
+        ["--today", "19-11-2026"],
+        ["--fault", "{"],
+        ["--fault", '{"kind": "nonsense"}'],
+        ["--fault", '{"fautls": []}'],
+        ["--replay", "/nonexistent"],
+        ["--days", "2026-02-02..2026-01-01"],
+    ],
+)
 def test_wrong_options_are_refused(options):
     done = subprocess.run(["/usr/bin/python3", PROGRAM, *options], capture_output=True, text=True, timeout=20)
     assert done.returncode == 64 and done.stdout == "" and "ogdsync-portal:" in done.stderr
@@ -133,8 +187,7 @@ def test_wrong_options_are_refused(options):
 def test_verbose_hides_the_key():
     with Portal("--today", TODAY, "--verbose", "--rows-per-day", "20") as portal:
         page(portal, key="very-secret", limit=1)
-        portal.process.terminate()
-        log = portal.process.stderr.read()
+        log = portal.stderr()
     assert "very-secret" not in log and "api-key=...&" in log and "rows=1" in log
 
 
@@ -142,24 +195,45 @@ def test_same_seed_same_answers_another_seed_others():
     def history(seed):
         with Portal("--today", TODAY, "--seed", seed, "--rows-per-day", "400") as portal:
             return [page(portal, limit=150, offset=offset).body for offset in (0, 150, 0, 150, 300)]
+
     assert history(1) == history(1)
     assert history(1) != history(2)
 
 
 # envelope
 
+
 def test_daily_envelope_order_and_types(portal):
     reply = page(portal, limit=3, offset=2)
     document = reply.json
     assert list(document) == ENVELOPE
     assert (document["total"], document["count"], document["limit"], document["offset"]) == (600, 3, "3", "2")
-    for name, kind in {"created": int, "updated": int, "active": str, "visualizable": str, "external_ws": int, "total": int,
-                       "count": int, "limit": str, "offset": str, "org": list, "sector": list, "records": list}.items():
+    for name, kind in {
+        "created": int,
+        "updated": int,
+        "active": str,
+        "visualizable": str,
+        "external_ws": int,
+        "total": int,
+        "count": int,
+        "limit": str,
+        "offset": str,
+        "org": list,
+        "sector": list,
+        "records": list,
+    }.items():
         assert type(document[name]) is kind, name
     assert [(field["name"], field["id"], field["type"]) for field in document["field"]][6:8] == [
-        ("Arrival_Date", "arrival_date", "date"), ("Min_x0020_Price", "min_price", "double")]
+        ("Arrival_Date", "arrival_date", "date"),
+        ("Min_x0020_Price", "min_price", "double"),
+    ]
     assert [field["id"] for field in document["field_exposed"]] == ["state.keyword"] + KEY_COLUMNS[1:]
-    assert list(document["records"][0]) == KEY_COLUMNS + ["arrival_date", "min_price", "max_price", "modal_price"]
+    assert list(document["records"][0]) == KEY_COLUMNS + [
+        "arrival_date",
+        "min_price",
+        "max_price",
+        "modal_price",
+    ]
     assert document["records"][0]["arrival_date"] == "19/11/2026"
 
 
@@ -167,8 +241,16 @@ def test_history_envelope_is_alphabetical_with_total_after_the_records(portal):
     document = page(portal, HISTORY, limit=1).json
     assert list(document) == sorted(document)
     assert list(document).index("total") > list(document).index("records")
-    assert list(document["records"][0]) == TITLES + ["Arrival_Date", "Min_Price", "Max_Price", "Modal_Price", "Commodity_Code"]
-    assert document["field_dependent"] == {"State.keyword": {"child": "District.keyword", "parent": "State.keyword"}}
+    assert list(document["records"][0]) == TITLES + [
+        "Arrival_Date",
+        "Min_Price",
+        "Max_Price",
+        "Modal_Price",
+        "Commodity_Code",
+    ]
+    assert document["field_dependent"] == {
+        "State.keyword": {"child": "District.keyword", "parent": "State.keyword"}
+    }
 
 
 @pytest.mark.parametrize("order, place", [("records_first", 0), ("records_last", -1)])
@@ -226,7 +308,9 @@ def test_csv_and_xml(portal):
     reply = page(portal, limit=600, format="csv", **by_key())
     assert reply.headers["Content-Type"] == "text/csv"
     text = reply.body.decode()
-    assert text.startswith("State,District,Market,Commodity,Variety,Grade,Arrival_Date,Min_x0020_Price,Max_x0020_Price,Modal_x0020_Price\n")
+    assert text.startswith(
+        "State,District,Market,Commodity,Variety,Grade,Arrival_Date,Min_x0020_Price,Max_x0020_Price,Modal_x0020_Price\n"
+    )
     assert "\r" not in text and '"Tamil Nadu"' in text
     rows = list(csv.reader(io.StringIO(text)))[1:]
     records = page(portal, limit=600, **by_key()).records
@@ -266,8 +350,11 @@ def raw_exchange(portal, request, timeout=5):
 
 # keys
 
+
 def test_keys_and_exact_bodies():
-    with Portal("--today", TODAY, "--rows-per-day", "50", "--key", "good", "--key", "second", "--sample-key", "sample") as portal:
+    with Portal(
+        "--today", TODAY, "--rows-per-day", "50", "--key", "good", "--key", "second", "--sample-key", "sample"
+    ) as portal:
         assert page(portal, key="good", limit=20).json["count"] == 20
         assert page(portal, key="second").status == 200
         missing, wrong = get(portal, f"/resource/{DAILY}"), page(portal, key="goo")
@@ -322,6 +409,7 @@ def test_unknown_resource_in_both_shapes(portal):
 
 # filters, range, sort, fields
 
+
 def test_filters_are_exact_and_case_sensitive(portal):
     everything = walk(portal, size=600, **by_key())
     for column in ("state", "commodity", "market"):
@@ -347,8 +435,17 @@ def test_white_space_in_a_value_must_match_exactly():
         assert page(portal, {"filters[market]": name.strip()}).json["total"] == 0
 
 
-@pytest.mark.parametrize("value, total", [("18-11-2026", 600), ("18/11/2026", 600), ("2026-11-18", 0), ("18.11.2026", 0), ("9-11-2026", 0),
-                                          ("25-11-2026", 0)])
+@pytest.mark.parametrize(
+    "value, total",
+    [
+        ("18-11-2026", 600),
+        ("18/11/2026", 600),
+        ("2026-11-18", 0),
+        ("18.11.2026", 0),
+        ("9-11-2026", 0),
+        ("25-11-2026", 0),
+    ],
+)
 def test_date_filter_of_the_history(portal, value, total):
     reply = page(portal, HISTORY, {"filters[Arrival_Date]": value}, limit=600)
     assert reply.json["total"] == total
@@ -446,6 +543,7 @@ def test_fields_projects(portal):
 
 # the made-up data
 
+
 @pytest.fixture(scope="module")
 def full_day():
     """A day as large as the largest recorded one."""
@@ -471,8 +569,10 @@ def test_day_has_realistic_counts(full_day):
 
 def test_smaller_keys_lose_rows_and_the_full_key_does_not(full_day):
     rows, _ = full_day
+
     def lost(*names):
         return 1 - len({tuple(r[name] for name in names) for r in rows}) / len(rows)
+
     assert 0.03 < lost("market", "commodity") < 0.07
     assert lost("state", "district", "market", "commodity", "variety") > 0.005
     assert lost("state", "district", "market", "commodity", "grade") > 0.005
@@ -489,15 +589,19 @@ def test_day_carries_the_recorded_dirt(full_day):
     modal = [r["modal_price"] for r in rows]
     decimals = [text for text in modal if isinstance(text, str)]
     assert 0 < len(decimals) < 200 and max(len(text.split(".")[1]) for text in decimals) == 11
-    ints = [r for r in rows if all(type(r[name]) is int for name in ("min_price", "max_price", "modal_price"))]
+    ints = [
+        r for r in rows if all(type(r[name]) is int for name in ("min_price", "max_price", "modal_price"))
+    ]
     assert any(r["min_price"] == 0 for r in ints) and any(r["min_price"] > r["max_price"] for r in ints)
     assert len(ints) > 0.98 * len(rows)
 
 
 def test_row_counts_follow_from_seed_and_date():
     with Portal("--today", TODAY, "--seed", "5", "--days", "2026-01-01..2026-11-19") as portal:
+
         def total(date):
             return page(portal, HISTORY, {"filters[Arrival_Date]": date}, limit=0).json["total"]
+
         counts = [total(f"{day:02d}-03-2026") for day in range(1, 29)]
         assert min(counts) >= 2600 and max(counts) <= 18000 and len(set(counts)) > 20
         assert page(portal, HISTORY, limit=0, timeout=5).json["total"] > 1_000_000
@@ -508,18 +612,25 @@ def test_air_and_pincode(portal):
     air = page(portal, AIR, limit="all").json
     assert 3000 < air["total"] < 3600 and air["records"][0]["last_update"] == "19-11-2026 12:00:00"
     assert len({(r["station"], r["pollutant_id"]) for r in air["records"]}) == air["total"]
-    assert any(r["avg_value"] == "NA" for r in air["records"]) and all(type(r["min_value"]) is str for r in air["records"])
+    assert any(r["avg_value"] == "NA" for r in air["records"]) and all(
+        type(r["min_value"]) is str for r in air["records"]
+    )
     portal.control(resources={"air": {"hour": 13, "schema": "pollutant"}})
     record = page(portal, AIR).records[0]
     assert record["last_update"] == "19-11-2026 13:00:00" and "pollutant_avg" in record
     assert page(portal, PINCODE, limit=0).json["total"] == 165_627
     portal.control(resources={"pincode": {"rows": 3000}})
     offices = page(portal, PINCODE, limit="all").records
-    assert len({(r["pincode"], r["officename"], r["divisionname"], r["district"]) for r in offices}) == len(offices) == 3000
+    assert (
+        len({(r["pincode"], r["officename"], r["divisionname"], r["district"]) for r in offices})
+        == len(offices)
+        == 3000
+    )
     assert len({r["pincode"] for r in offices}) < 1000 and any(r["latitude"] == "NA" for r in offices)
 
 
 # the portal changes
+
 
 def test_vocabulary(portal):
     old = page(portal, limit=600, **by_key()).records
@@ -527,25 +638,40 @@ def test_vocabulary(portal):
     new = page(portal, limit=600, **by_key()).records
     suffixed = sum(record["market"].rstrip().endswith(" APMC") for record in new)
     assert not any("APMC" in record["market"] for record in old) and 0.85 * 600 < suffixed < 600
-    assert not any(" (" in record["commodity"] for record in new) and any(" (" in record["commodity"] for record in old)
-    assert "Keralam" in {record["state"] for record in new} and "Kerala" not in {record["state"] for record in new}
+    assert not any(" (" in record["commodity"] for record in new) and any(
+        " (" in record["commodity"] for record in old
+    )
+    assert "Keralam" in {record["state"] for record in new} and "Kerala" not in {
+        record["state"] for record in new
+    }
     assert page(portal, {"filters[state]": "Kerala"}).json["total"] == 0
     portal.control(vocabulary={"uttarakhand": True})
     states = {record["state"] for record in page(portal, limit=600).records}
     assert "Uttrakhand" not in states and "Kerala" in states
     portal.control(vocabulary="new", vocabulary_from="2026-11-15")
+
     def markets(date):
         records = page(portal, HISTORY, {"filters[Arrival_Date]": date}, limit=600).records
         return sum("APMC" in record["Market"] for record in records)
+
     assert markets("14-11-2026") == 0 < markets("15-11-2026")
 
 
-@pytest.mark.parametrize("schema, keys", [("lower", ["state", "min_price"]), ("title", ["State", "Min_Price"]), ("x0020", ["State", "Min_x0020_Price"])])
+@pytest.mark.parametrize(
+    "schema, keys",
+    [
+        ("lower", ["state", "min_price"]),
+        ("title", ["State", "Min_Price"]),
+        ("x0020", ["State", "Min_x0020_Price"]),
+    ],
+)
 def test_schema_spellings(portal, schema, keys):
     portal.control(schema=schema)
     for uuid in (DAILY, HISTORY):
         document = page(portal, uuid, {f"filters[{keys[0]}]": "Kerala"}, limit=5).json
-        assert set(keys) <= set(document["records"][0]) and {record[keys[0]] for record in document["records"]} == {"Kerala"}
+        assert set(keys) <= set(document["records"][0]) and {
+            record[keys[0]] for record in document["records"]
+        } == {"Kerala"}
         assert keys[1] in [field["id"] for field in document["field"]]
 
 
@@ -568,7 +694,9 @@ def test_missing_partial_and_corrected_dates(portal):
     ask = {"filters[Arrival_Date]": "15-11-2026"}
     before = page(portal, HISTORY, ask, limit=600, **by_key(TITLES)).records
     portal.control(missing_dates=["2026-11-15"])
-    assert page(portal, HISTORY, ask).json["total"] == 0 and portal.truth("history", "2026-11-15")["rows"] == 0
+    assert (
+        page(portal, HISTORY, ask).json["total"] == 0 and portal.truth("history", "2026-11-15")["rows"] == 0
+    )
     assert portal.truth("history", "2026-11-15")["dates"]["2026-11-15"]["full"] == 600
     portal.control(missing_dates=[], partial_dates={"2026-11-15": 0.25})
     assert page(portal, HISTORY, ask).json["total"] == 150 == portal.truth("history", "2026-11-15")["rows"]
@@ -588,10 +716,15 @@ def test_total_grows_shrinks_and_updated_follows(portal):
     assert [document["total"] for document in seen] == [300, 360, 420, 480, 540, 600, 600]
     assert seen[0]["updated"] < seen[1]["updated"] < seen[4]["updated"]
     assert portal.truth()["rows"] == 600
-    portal.control(resources={"daily": {"fill": {"start": 1.0, "per_call": -0.25, "least": 0.5}}})
+    portal.control(resources={"daily": {"fill": {"start": 0.5, "per_call": 0.1}, "duplicates": 1}})
+    assert portal.truth()["rows"] == 600, "another setting does not start the day anew"
+    portal.control(
+        resources={"daily": {"duplicates": None, "fill": {"start": 1.0, "per_call": -0.25, "least": 0.5}}}
+    )
     assert [page(portal, limit=1).json["total"] for _ in range(4)] == [600, 450, 300, 300]
     portal.control(resources={"daily": {"fill": 0.2}})
     assert page(portal).json["total"] == 120 == portal.truth()["rows"]
+    assert portal.truth()["rows"] == 120, "asking for the truth moves nothing"
     portal.control(resources={"daily": {"total_offset": 5}})
     assert page(portal).json["total"] == 125
 
@@ -616,43 +749,51 @@ def test_lag_and_today_bound_the_history(portal):
 
 # bad values, and the truth about them
 
+
 def collect(portal, uuid=HISTORY, date="15-11-2026"):
     query = {"filters[Arrival_Date]": date} if uuid == HISTORY else {}
     body = page(portal, uuid, query, limit=5000).body.decode("utf-8", "surrogateescape")
     return json.loads(body, parse_float=Decimal)["records"]
 
 
-@pytest.mark.parametrize("kind, check, reason", [
-    ("na_price", lambda r: r.get("Modal_Price") == "NA", "null"),
-    ("null_price", lambda r: r.get("Modal_Price", 0) is None, "null"),
-    ("empty_price", lambda r: r.get("Modal_Price") == "", "null"),
-    ("missing_price", lambda r: "Modal_Price" not in r, "null"),
-    ("na_min", lambda r: r.get("Min_Price") == "NA", None),
-    ("missing_max", lambda r: "Max_Price" not in r, None),
-    ("comma_price", lambda r: type(r["Modal_Price"]) is str and "," in r["Modal_Price"], None),
-    ("indian_price", lambda r: type(r["Modal_Price"]) is str and r["Modal_Price"].count(",") == 2, None),
-    ("badcomma_price", lambda r: r["Modal_Price"] == "17,00", "number"),
-    ("junk_price", lambda r: r["Modal_Price"] == "12..5", "number"),
-    ("nan_max", lambda r: r["Max_Price"] == "NaN", "number"),
-    ("hugeexponent_price", lambda r: r["Modal_Price"] == Decimal("1e400"), "number"),
-    ("negative_price", lambda r: r["Modal_Price"] < 0, "range"),
-    ("string_price", lambda r: type(r["Modal_Price"]) is str, None),
-    ("exponent_price", lambda r: "E" in str(r["Modal_Price"]) or r["Modal_Price"] % 100 == 25, None),
-    ("bad_date", lambda r: r["Arrival_Date"] == "31/02/2026", "date"),
-    ("iso_date", lambda r: r["Arrival_Date"] == "2026-11-15", "date"),
-    ("empty_market", lambda r: r["Market"] == "", "null"),
-    ("null_commodity", lambda r: r["Commodity"] is None, "null"),
-    ("nbsp_market", lambda r: "\u00a0" in r["Market"], None),
-    ("utf8_market", lambda r: "\udcff" in r["Market"], "text"),
-    ("nul_variety", lambda r: "\0" in r["Variety"], "text"),
-])
+@pytest.mark.parametrize(
+    "kind, check, reason",
+    [
+        ("na_price", lambda r: r.get("Modal_Price") == "NA", "null"),
+        ("null_price", lambda r: r.get("Modal_Price", 0) is None, "null"),
+        ("empty_price", lambda r: r.get("Modal_Price") == "", "null"),
+        ("missing_price", lambda r: "Modal_Price" not in r, "null"),
+        ("na_min", lambda r: r.get("Min_Price") == "NA", None),
+        ("missing_max", lambda r: "Max_Price" not in r, None),
+        ("comma_price", lambda r: type(r["Modal_Price"]) is str and "," in r["Modal_Price"], None),
+        ("indian_price", lambda r: type(r["Modal_Price"]) is str and r["Modal_Price"].count(",") == 2, None),
+        ("badcomma_price", lambda r: r["Modal_Price"] == "17,00", "number"),
+        ("junk_price", lambda r: r["Modal_Price"] == "12..5", "number"),
+        ("nan_max", lambda r: r["Max_Price"] == "NaN", "number"),
+        ("hugeexponent_price", lambda r: r["Modal_Price"] == Decimal("1e400"), "number"),
+        ("negative_price", lambda r: r["Modal_Price"] < 0, "range"),
+        ("string_price", lambda r: type(r["Modal_Price"]) is str, None),
+        ("exponent_price", lambda r: "E" in str(r["Modal_Price"]) or r["Modal_Price"] % 100 == 25, None),
+        ("bad_date", lambda r: r["Arrival_Date"] == "31/02/2026", "date"),
+        ("iso_date", lambda r: r["Arrival_Date"] == "2026-11-15", "date"),
+        ("empty_market", lambda r: r["Market"] == "", "null"),
+        ("null_commodity", lambda r: r["Commodity"] is None, "null"),
+        ("nbsp_market", lambda r: "\u00a0" in r["Market"], None),
+        ("utf8_market", lambda r: "\udcff" in r["Market"], "text"),
+        ("nul_variety", lambda r: "\0" in r["Variety"], "text"),
+    ],
+)
 def test_bad_values_and_their_truth(portal, kind, check, reason):
     portal.control(bad={kind: 3})
     records = collect(portal)
     assert len(records) == 600 and sum(map(check, records)) >= 3
     truth = portal.truth("history", "2026-11-15", rows=True)
     one = truth["dates"]["2026-11-15"]
-    assert (truth["records"], truth["rows"], truth["quarantined"]) == (600, 597 if reason else 600, 3 if reason else 0)
+    assert (truth["records"], truth["rows"], truth["quarantined"]) == (
+        600,
+        597 if reason else 600,
+        3 if reason else 0,
+    )
     assert one["reasons"] == ({reason: 3} if reason else {})
     assert len(one["data"]) == truth["rows"] and len(one["quarantine"]) == truth["quarantined"]
 
@@ -675,8 +816,10 @@ def test_truth_is_what_the_pages_say(portal):
     for record in collect(portal):
         texts = [" ".join(record[name].split()) for name in TITLES]
         day, month, year = record["Arrival_Date"].split("/")
-        prices = [str(record[name]).rstrip("0").rstrip(".") if "." in str(record[name]) else str(record[name])
-                  for name in ("Min_Price", "Max_Price", "Modal_Price")]
+        prices = [
+            str(record[name]).rstrip("0").rstrip(".") if "." in str(record[name]) else str(record[name])
+            for name in ("Min_Price", "Max_Price", "Modal_Price")
+        ]
         lines.append("\t".join(texts + [f"{year}-{month}-{day}"] + prices) + "\n")
     truth = portal.truth("history", "2026-11-15", rows=True)
     assert sorted(lines) == ["\t".join(row) + "\n" for row in truth["dates"]["2026-11-15"]["data"]]
@@ -699,8 +842,11 @@ def test_truth_of_all_dates_and_of_columns(portal):
 
 # faults
 
+
 def test_every_nth_call(portal):
-    portal.control(every={"3": "502", "5": {"kind": "429", "retry_after": "soon"}, "7": "truncate", "11": "empty"})
+    portal.control(
+        every={"3": "502", "5": {"kind": "429", "retry_after": "soon"}, "7": "truncate", "11": "empty"}
+    )
     statuses = []
     for _ in range(15):
         try:
@@ -710,37 +856,71 @@ def test_every_nth_call(portal):
     assert statuses == [200, 200, 502, 200, 429, 502, 200, 200, 502, 429, 200, 502, 200, 200, 429]
     state = portal.control()
     assert state["fired"] == {"status": 7, "truncate": 2, "empty": 1}
-    assert [call["fault"] for call in portal.requests()][6:11] == ["truncate", None, "status", "status", "empty"]
+    assert [call["fault"] for call in portal.requests()][6:11] == [
+        "truncate",
+        None,
+        "status",
+        "status",
+        "empty",
+    ]
 
 
-@pytest.mark.parametrize("status, marker", [(502, b"<title>502 Bad Gateway"), (503, b"<title>503 Service"), (504, b"<title>504 Gateway"),
-                                            (500, b'"error"'), (401, b'"error"'), (403, ERRORS["403_bad_key.json"]),
-                                            (400, ERRORS["400_missing_key.json"]), (429, ERRORS["429_rate_limit.json"])])
+@pytest.mark.parametrize(
+    "status, marker",
+    [
+        (502, b"<title>502 Bad Gateway"),
+        (503, b"<title>503 Service"),
+        (504, b"<title>504 Gateway"),
+        (500, b'"error"'),
+        (401, b'"error"'),
+        (403, ERRORS["403_bad_key.json"]),
+        (400, ERRORS["400_missing_key.json"]),
+        (429, ERRORS["429_rate_limit.json"]),
+    ],
+)
 def test_status_storms(portal, status, marker):
     portal.control(faults=[{"kind": str(status), "when": {"first": 2}}])
     replies = [page(portal) for _ in range(3)]
     assert [reply.status for reply in replies] == [status, status, 200]
     assert marker in replies[0].body
-    assert replies[0].headers["Content-Type"] == ("text/html" if status in (502, 503, 504) else "application/json")
+    assert replies[0].headers["Content-Type"] == (
+        "text/html" if status in (502, 503, 504) else "application/json"
+    )
 
 
-@pytest.mark.parametrize("given, check", [(None, lambda text: text is None), (3, lambda text: text == "3"), ("later", lambda text: text == "later"),
-                                          ("date:60", lambda text: 55 < parsedate_to_datetime(text).timestamp() - time.time() < 62)])
+@pytest.mark.parametrize(
+    "given, check",
+    [
+        (None, lambda text: text is None),
+        (3, lambda text: text == "3"),
+        ("later", lambda text: text == "later"),
+        ("date:60", lambda text: 55 < parsedate_to_datetime(text).timestamp() - time.time() < 62),
+    ],
+)
 def test_retry_after_forms(portal, given, check):
     portal.control(faults=[{"kind": "429", **({} if given is None else {"retry_after": given})}])
     assert check(page(portal).headers["Retry-After"])
 
 
 def test_a_rule_as_option_and_storm_after_20_calls():
-    with Portal("--today", TODAY, "--rows-per-day", "20", "--fault", '{"kind": "502", "when": {"after": 20}}') as portal:
+    with Portal(
+        "--today", TODAY, "--rows-per-day", "20", "--fault", '{"kind": "502", "when": {"after": 20}}'
+    ) as portal:
         assert [page(portal, limit=10).status for _ in range(23)] == [200] * 20 + [502] * 3
 
 
 def test_conditions(portal):
-    portal.control(faults=[{"kind": "503", "when": {"resource": "history", "date": "2026-11-15"}},
-                           {"kind": "500", "when": {"limit_over": 300}}, {"kind": "504", "when": {"offset": 20, "times": 1}},
-                           {"kind": "403", "when": {"filter": {"state": "Goa"}}}, {"kind": "401", "when": {"user_agent": "bad"}},
-                           {"kind": "400", "when": {"key": "z"}}, {"kind": "502", "when": {"path": "/lists"}}])
+    portal.control(
+        faults=[
+            {"kind": "503", "when": {"resource": "history", "date": "2026-11-15"}},
+            {"kind": "500", "when": {"limit_over": 300}},
+            {"kind": "504", "when": {"offset": 20, "times": 1}},
+            {"kind": "403", "when": {"filter": {"state": "Goa"}}},
+            {"kind": "401", "when": {"user_agent": "bad"}},
+            {"kind": "400", "when": {"key": "z"}},
+            {"kind": "502", "when": {"path": "/lists"}},
+        ]
+    )
     assert page(portal, HISTORY, {"filters[Arrival_Date]": "15-11-2026"}).status == 503
     assert page(portal, HISTORY, {"filters[Arrival_Date]": "16-11-2026"}).status == 200
     assert page(portal, limit=301).status == 500
@@ -756,6 +936,7 @@ def test_probability_is_seeded(portal):
     def storm():
         portal.reset(faults=[{"kind": "502", "when": {"probability": 0.5}}])
         return [page(portal, limit=1).status for _ in range(20)]
+
     first = storm()
     assert set(first) == {200, 502} and storm() == first
 
@@ -775,7 +956,12 @@ def test_empty_page_then_full(portal):
 
 
 def test_short_and_first_page(portal):
-    portal.control(faults=[{"kind": "short", "rows": 4, "when": {"times": 1}}, {"kind": "first_page", "when": {"offset": 50}}])
+    portal.control(
+        faults=[
+            {"kind": "short", "rows": 4, "when": {"times": 1}},
+            {"kind": "first_page", "when": {"offset": 50}},
+        ]
+    )
     assert page(portal, limit=20).json["count"] == 4
     assert page(portal, offset=50, **by_key()).records == page(portal, **by_key()).records
 
@@ -784,12 +970,17 @@ def test_wrong_bodies_with_200(portal):
     def once(rule):
         portal.reset(faults=[rule])
         return page(portal)
+
     assert once({"kind": "empty_body"}).body == b""
     for kind in ("not_json", "html", "bom", "trailing"):
         with pytest.raises(ValueError):
             json.loads(once({"kind": kind}).body.decode())
     assert once({"kind": "html"}).headers["Content-Type"].startswith("text/html")
-    assert once({"kind": "error", "message": "index closed"}).json == {"message": "index closed", "version": "2.2.0", "status": "error"}
+    assert once({"kind": "error", "message": "index closed"}).json == {
+        "message": "index closed",
+        "version": "2.2.0",
+        "status": "error",
+    }
     assert type(once({"kind": "array"}).json) is list
     wrong = once({"kind": "wrong_type", "content_type": "text/plain"})
     assert wrong.headers["Content-Type"] == "text/plain" and wrong.json["total"] == 600
@@ -825,8 +1016,12 @@ def test_cut_below_the_declared_length(portal):
 
 
 def test_stalls_end_when_told_and_when_the_client_leaves(portal):
-    portal.control(faults=[{"kind": "stall", "seconds": 0.3, "then": "answer", "when": {"first": 1}},
-                           {"kind": "stall_body", "seconds": 0.3, "then": "answer", "when": {"first": 1}}])
+    portal.control(
+        faults=[
+            {"kind": "stall", "seconds": 0.3, "then": "answer", "when": {"first": 1}},
+            {"kind": "stall_body", "seconds": 0.3, "then": "answer", "when": {"first": 1}},
+        ]
+    )
     began = time.monotonic()
     assert page(portal).status == 200
     assert time.monotonic() - began >= 0.3
@@ -869,16 +1064,21 @@ def test_gzip_good_and_bad(portal):
         gzip.decompress(page(portal, **by_key()).body)
 
 
-@pytest.mark.parametrize("shape, check", [
-    ("records", lambda body: len(json.loads(body)["records"]) > 10_000),
-    ("string", lambda body: len(json.loads(body)["records"][0]["state"]) == 3_000_000),
-    ("spaces", lambda body: json.loads(body)["records"] == []),
-    ("number", lambda body: body.count(b"9" * 1_000_000) >= 3),
-    ("depth", lambda body: b"[" * 1_000_000 in body),
-    ("fields", lambda body: body.count(b'"field_1') == 1111),
-])
+@pytest.mark.parametrize(
+    "shape, check",
+    [
+        ("records", lambda body: len(json.loads(body)["records"]) > 10_000),
+        ("string", lambda body: len(json.loads(body)["records"][0]["state"]) == 3_000_000),
+        ("spaces", lambda body: json.loads(body)["records"] == []),
+        ("number", lambda body: body.count(b"9" * 1_000_000) >= 3),
+        ("depth", lambda body: b"[" * 1_000_000 in body),
+        ("fields", lambda body: body.count(b'"field_1') == 1111),
+    ],
+)
 def test_huge_bodies(portal, shape, check):
-    portal.control(faults=[{"kind": "huge", "shape": shape, "bytes": 2000 if shape == "fields" else 3_000_000}])
+    portal.control(
+        faults=[{"kind": "huge", "shape": shape, "bytes": 2000 if shape == "fields" else 3_000_000}]
+    )
     body = page(portal).body
     assert check(body) and body.endswith(b"}")
 
@@ -892,7 +1092,21 @@ def test_huge_declared_and_gzip_bomb(portal):
     assert len(reply.body) < 100_000 and len(gzip.decompress(reply.body)) == 30_000_000
 
 
-@pytest.mark.parametrize("shape", ["garbage", "status", "length", "two_lengths", "chunk", "http09", "no_end", "huge_header", "many_headers", "header"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "garbage",
+        "status",
+        "length",
+        "two_lengths",
+        "chunk",
+        "http09",
+        "no_end",
+        "huge_header",
+        "many_headers",
+        "header",
+    ],
+)
 def test_malformed_http(portal, shape):
     portal.control(faults=[{"kind": "malformed", "shape": shape}])
     reply = raw_exchange(portal, f"GET /resource/{DAILY}?api-key=k HTTP/1.1\r\n\r\n")
@@ -920,7 +1134,12 @@ def test_close_reset_and_close_after(portal):
 
 
 def test_accept_faults(portal):
-    portal.control(faults=[{"kind": "accept_close", "when": {"times": 1}}, {"kind": "accept_reset", "when": {"times": 1, "after": 1}}])
+    portal.control(
+        faults=[
+            {"kind": "accept_close", "when": {"times": 1}},
+            {"kind": "accept_reset", "when": {"times": 1, "after": 1}},
+        ]
+    )
     for _ in range(2):
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             page(portal)
@@ -981,16 +1200,39 @@ def test_tls(tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ],
+        check=True,
+        capture_output=True,
+    )
     with Portal("--today", TODAY, "--rows-per-day", "30", "--tls", cert, key) as portal:
         assert portal.url.startswith("https://")
         context = ssl.create_default_context(cafile=str(cert))
 
         def call():
-            request = urllib.request.Request(f"{portal.url}/resource/{DAILY}?api-key=k", headers={"User-Agent": "test/1.0"})
+            request = urllib.request.Request(
+                f"{portal.url}/resource/{DAILY}?api-key=k", headers={"User-Agent": "test/1.0"}
+            )
             with urllib.request.urlopen(request, timeout=3, context=context) as response:
                 return json.load(response)["total"]
+
         assert call() == 30
         portal.control(faults=[{"kind": "tls_drop", "when": {"every": 2}}])
         assert call() == 30
@@ -1003,20 +1245,42 @@ def test_tls(tmp_path):
 
 # replay
 
+
 def write(path, text):
     path.write_bytes(text.encode())
     return path
 
 
 def test_replay_keeps_envelope_and_digits(tmp_path):
-    answer = ('{"created":1,"updated":2,"index_name":"' + DAILY + '","title":"saved","total":9,"count":9,"limit":"9","offset":"0","records":['
-              '{"state":"B","market":"M","arrival_date":"08/12/2025","modal_price":2526.66666666667},'
-              '{"state":"A","market":"N  N ","arrival_date":"08/12/2025","modal_price":100.10}],"status":"ok"}')
+    answer = (
+        '{"created":1,"updated":2,"index_name":"'
+        + DAILY
+        + '","title":"saved","total":9,"count":9,"limit":"9","offset":"0","records":['
+        '{"state":"B","market":"M","arrival_date":"08/12/2025","modal_price":2526.66666666667},'
+        '{"state":"A","market":"N  N ","arrival_date":"08/12/2025","modal_price":100.10}],"status":"ok"}'
+    )
     with Portal("--today", TODAY, "--replay", write(tmp_path / "saved.json", answer)) as portal:
         reply = page(portal, {"sort[state]": "asc"}, limit=1)
-        assert list(reply.json) == ["created", "updated", "index_name", "title", "total", "count", "limit", "offset", "records", "status",
-                                    "message", "version"]
-        assert (reply.json["total"], reply.json["count"], reply.json["limit"], reply.json["title"]) == (2, 1, "1", "saved")
+        assert list(reply.json) == [
+            "created",
+            "updated",
+            "index_name",
+            "title",
+            "total",
+            "count",
+            "limit",
+            "offset",
+            "records",
+            "status",
+            "message",
+            "version",
+        ]
+        assert (reply.json["total"], reply.json["count"], reply.json["limit"], reply.json["title"]) == (
+            2,
+            1,
+            "1",
+            "saved",
+        )
         assert b'"modal_price":100.10}' in reply.body
         assert b"2526.66666666667" in page(portal, {"filters[state]": "B"}).body
         assert page(portal, PINCODE, limit=0).json["total"] == 165_627
@@ -1024,12 +1288,27 @@ def test_replay_keeps_envelope_and_digits(tmp_path):
 
 def test_replay_of_csv_with_crlf_and_spreadsheet_dates(tmp_path):
     header = "State,District,Market,Commodity,Variety,Grade,Arrival_Date,Min_Price,Max_Price,Modal_Price\r\n"
-    rows = "Goa,North,\"Mapusa, Main\",Rice,Other,FAQ,15-09-2024,10,20.50,NA\r\nGoa,North,Panaji,Rice,Other,FAQ,16-09-2024,10,20,15\r\n"
+    rows = (
+        'Goa,North,"Mapusa, Main",Rice,Other,FAQ,15-09-2024,10,20.50,NA\r\n'
+        "Goa,North,Panaji,Rice,Other,FAQ,16-09-2024,10,20,15\r\n"
+    )
     path = write(tmp_path / "day.csv", "\ufeff" + header + rows)
     with Portal("--today", TODAY, "--replay", f"history={path}", "--replay", path) as portal:
         reply = page(portal, HISTORY, {"filters[Arrival_Date]": "15-09-2024"})
-        assert reply.records == [{"State": "Goa", "District": "North", "Market": "Mapusa, Main", "Commodity": "Rice", "Variety": "Other",
-                                  "Grade": "FAQ", "Arrival_Date": "15/09/2024", "Min_Price": 10, "Max_Price": 20.5, "Modal_Price": "NA"}]
+        assert reply.records == [
+            {
+                "State": "Goa",
+                "District": "North",
+                "Market": "Mapusa, Main",
+                "Commodity": "Rice",
+                "Variety": "Other",
+                "Grade": "FAQ",
+                "Arrival_Date": "15/09/2024",
+                "Min_Price": 10,
+                "Max_Price": 20.5,
+                "Modal_Price": "NA",
+            }
+        ]
         assert b'"Max_Price":20.50' in reply.body
         assert page(portal).records[0]["arrival_date"] == "16/09/2024"
         portal.control(today="2024-09-15")
@@ -1039,8 +1318,17 @@ def test_replay_of_csv_with_crlf_and_spreadsheet_dates(tmp_path):
 
 def test_replay_of_an_unknown_resource(tmp_path):
     uuid = "8d3b6596-b09e-4077-aebf-425193185a5b"
-    answer = {"index_name": uuid, "created": 1687434829260, "updated": 1, "field": [{"id": "year", "name": "year", "type": "double"}],
-              "records": [{"year": "2022", "qty": "961.61"}, {"year": "2023", "qty": "NA"}], "total": 2, "count": 2, "limit": "10", "offset": "0"}
+    answer = {
+        "index_name": uuid,
+        "created": 1687434829260,
+        "updated": 1,
+        "field": [{"id": "year", "name": "year", "type": "double"}],
+        "records": [{"year": "2022", "qty": "961.61"}, {"year": "2023", "qty": "NA"}],
+        "total": 2,
+        "count": 2,
+        "limit": "10",
+        "offset": "0",
+    }
     with Portal("--today", TODAY, "--replay", write(tmp_path / "x.json", json.dumps(answer))) as portal:
         assert page(portal, uuid, {"filters[year]": "2023"}).records == [{"year": "2023", "qty": "NA"}]
         assert portal.truth(uuid)["rows"] == 2
@@ -1053,7 +1341,12 @@ def test_replay_of_the_recorded_samples():
         reply = page(portal, limit="all", **by_key())
         assert reply.json["total"] == 18212 and reply.headers["Content-Type"] == "application/json"
         truth = portal.truth()
-        assert (truth["records"], truth["rows"], truth["duplicates"], truth["quarantined"]) == (18212, 18212, 0, 0)
+        assert (truth["records"], truth["rows"], truth["duplicates"], truth["quarantined"]) == (
+            18212,
+            18212,
+            0,
+            0,
+        )
         # one recorded price is negative: min -4000, max 5000, modal 500
         for today, rows, reasons in (("2024-09-15", 8148, {}), ("2025-12-08", 4832, {"range": 1})):
             portal.control(today=today)
@@ -1062,7 +1355,9 @@ def test_replay_of_the_recorded_samples():
             assert {record["arrival_date"] for record in document["records"]} == {f"{day}/{month}/{year}"}
             assert len(document["records"]) == document["total"] == portal.truth()["records"] == rows
             assert portal.truth()["dates"][today]["reasons"] == reasons
-        with open(os.path.join(SAMPLES, "mandi_daily_2025-12-08_4832rows_full_api_response.json"), "rb") as file:
+        with open(
+            os.path.join(SAMPLES, "mandi_daily_2025-12-08_4832rows_full_api_response.json"), "rb"
+        ) as file:
             recorded = file.read()
         portal.control(pretty=True)
         assert page(portal, limit="all", **by_key()).json.keys() == json.loads(recorded).keys()
@@ -1081,6 +1376,7 @@ def test_a_recorded_answer_replays_byte_for_byte():
 
 # control
 
+
 def test_control_shows_what_the_client_sent(portal):
     page(portal, limit=3, agent="ogdsync/9.9", key="secret")
     get(portal, "/lists")
@@ -1089,15 +1385,26 @@ def test_control_shows_what_the_client_sent(portal):
     assert state["counters"]["by_status"] == {"200": 2} and state["counters"]["requests"] == 2
     call = portal.requests("/resource")[0]
     assert (call["user_agent"], call["status"], call["rows"], call["done"]) == ("ogdsync/9.9", 200, 3, True)
-    assert "api-key=secret" in call["query"] and "limit=3" in call["query"] and call["headers"]["user-agent"] == "ogdsync/9.9"
+    assert (
+        "api-key=secret" in call["query"]
+        and "limit=3" in call["query"]
+        and call["headers"]["user-agent"] == "ogdsync/9.9"
+    )
 
 
 def test_control_refuses_what_it_does_not_know(portal):
-    for document, words in (({"fautls": []}, "fautls: no such setting"), ({"faults": [{"kind": "nope"}]}, "no fault kind"),
-                            ({"faults": [{"kind": "cut", "seconds": 1}]}, "does not take"), ({"faults": [{"kind": "cut", "when": {"nth": 3}}]}, "no condition"),
-                            ({"filters": "some"}, "filters: expected one of"), ({"today": "19/11/2026"}, "today: expected a date"),
-                            ({"bad": {"odd_price": 1}}, "bad kinds are"), ({"resources": {"daily": {"keys": []}}}, "resources.daily.keys"),
-                            ({"every": {"x": "502"}}, "not a number of calls"), ({"later": [{"after": 1}]}, "later: expected")):
+    for document, words in (
+        ({"fautls": []}, "fautls: no such setting"),
+        ({"faults": [{"kind": "nope"}]}, "no fault kind"),
+        ({"faults": [{"kind": "cut", "seconds": 1}]}, "does not take"),
+        ({"faults": [{"kind": "cut", "when": {"nth": 3}}]}, "no condition"),
+        ({"filters": "some"}, "filters: expected one of"),
+        ({"today": "19/11/2026"}, "today: expected a date"),
+        ({"bad": {"odd_price": 1}}, "bad kinds are"),
+        ({"resources": {"daily": {"keys": []}}}, "resources.daily.keys"),
+        ({"every": {"x": "502"}}, "not a number of calls"),
+        ({"later": [{"after": 1}]}, "later: expected"),
+    ):
         with pytest.raises(ValueError, match=words):
             portal.control(**document)
     assert portal.control()["settings"]["faults"] == []
@@ -1119,13 +1426,22 @@ def test_control_over_the_portal_itself(portal):
 
 def test_in_flight_max_tells_how_parallel_a_client_is(portal):
     portal.control(faults=[{"kind": "slow", "seconds": 0.3}])
-    calls = [subprocess.Popen(["curl", "-gsS", "-o", os.devnull, f"{portal.url}/resource/{DAILY}?api-key=k"]) for _ in range(3)]
+    calls = [
+        subprocess.Popen(["curl", "-gsS", "-o", os.devnull, f"{portal.url}/resource/{DAILY}?api-key=k"])
+        for _ in range(3)
+    ]
     assert [call.wait(10) for call in calls] == [0, 0, 0]
     assert portal.control()["counters"]["in_flight_max"] == 3
 
 
 def test_lists_needs_no_key(portal):
-    query = {"format": "json", "notfilters[source]": "visualize.data.gov.in", "filters[active]": "1", "sort[updated]": "desc", "limit": 10}
+    query = {
+        "format": "json",
+        "notfilters[source]": "visualize.data.gov.in",
+        "filters[active]": "1",
+        "sort[updated]": "desc",
+        "limit": 10,
+    }
     document = get(portal, "/lists", query).json
     ids = [record["index_name"] for record in document["records"]]
     assert {DAILY, HISTORY, AIR, PINCODE} <= set(ids) and any(len(name) != 36 for name in ids)
@@ -1136,12 +1452,16 @@ def test_lists_needs_no_key(portal):
 
 # speed: printed, not judged
 
+
 def test_print_throughput(capsys):
     with Portal("--today", TODAY, "--days", "2026-11-10..2026-11-19", "--rows-per-day", "20000") as portal:
         connection = http.client.HTTPConnection("127.0.0.1", portal.port, timeout=60)
         sort = "".join(f"&sort[{name}]=asc" for name in TITLES)
-        paths = [f"/resource/{HISTORY}?api-key=k&limit=10000&offset={offset}&filters[Arrival_Date]={day}-11-2026{sort}"
-                 for day in range(10, 20) for offset in (0, 10000)]
+        paths = [
+            f"/resource/{HISTORY}?api-key=k&limit=10000&offset={offset}&filters[Arrival_Date]={day}-11-2026{sort}"
+            for day in range(10, 20)
+            for offset in (0, 10000)
+        ]
 
         def run():
             began, size = time.monotonic(), 0
@@ -1149,9 +1469,12 @@ def test_print_throughput(capsys):
                 connection.request("GET", path)
                 size += len(connection.getresponse().read())
             return size, time.monotonic() - began
+
         made, cached = run(), run()
         connection.close()
     with capsys.disabled():
-        print(f"\n  200,000 rows made, sorted, rendered: {200_000 / made[1]:,.0f} rows/s; "
-              f"cached 10,000-row pages: {cached[0] / cached[1] / 1e6:,.0f} MB/s, {200_000 / cached[1]:,.0f} rows/s")
+        print(
+            f"\n  200,000 rows made, sorted, rendered: {200_000 / made[1]:,.0f} rows/s; "
+            f"cached 10,000-row pages: {cached[0] / cached[1] / 1e6:,.0f} MB/s, {200_000 / cached[1]:,.0f} rows/s"
+        )
     assert made[0] == cached[0]

@@ -8,9 +8,29 @@ import random
 
 from . import names
 
-STATES = ["Andhra_Pradesh", "Assam", "Bihar", "Chandigarh", "Chhattisgarh", "Delhi", "Gujarat", "Haryana", "Himachal Pradesh",
-          "Jharkhand", "Karnataka", "Kerala", "Madhya Pradesh", "Maharashtra", "Odisha", "Punjab", "Rajasthan", "TamilNadu",
-          "Telangana", "Uttar_Pradesh", "West_Bengal"]
+STATES = [
+    "Andhra_Pradesh",
+    "Assam",
+    "Bihar",
+    "Chandigarh",
+    "Chhattisgarh",
+    "Delhi",
+    "Gujarat",
+    "Haryana",
+    "Himachal Pradesh",
+    "Jharkhand",
+    "Karnataka",
+    "Kerala",
+    "Madhya Pradesh",
+    "Maharashtra",
+    "Odisha",
+    "Punjab",
+    "Rajasthan",
+    "TamilNadu",
+    "Telangana",
+    "Uttar_Pradesh",
+    "West_Bengal",
+]
 BOARDS = ["CPCB", "DPCC", "APPCB", "HSPCB", "UPPCB", "MPCB", "KSPCB"]
 POLLUTANTS = ["PM2.5", "PM10", "NO2", "NH3", "SO2", "CO", "OZONE"]
 N_STATIONS = 470
@@ -45,7 +65,14 @@ def _station(rng, taken):
     city = names.word(rng, 2) + rng.choice(names.PLACE_ENDS)
     board = rng.choice(BOARDS)
     name = names.fresh(lambda: f"{names.place(rng)}, {city} - {board}", taken, names.folded)
-    return ("India", rng.choice(STATES), city, name, f"{8 + 25 * rng.random():.7f}", f"{69 + 25 * rng.random():.6f}")
+    return (
+        "India",
+        rng.choice(STATES),
+        city,
+        name,
+        f"{8 + 25 * rng.random():.7f}",
+        f"{69 + 25 * rng.random():.6f}",
+    )
 
 
 def _reading(rng, station, stamp, pollutant):

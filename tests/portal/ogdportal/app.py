@@ -27,7 +27,7 @@ from .wire import Answer
 
 SHOWN_CALLS = 200
 ACTIONS = ("refuse", "disconnect")
-LATENCY = {"base": 0.7, "per_row": 0.00135, "scale": 0}     # measured: 0.7 s and 1.35 ms a row
+LATENCY = {"base": 0.7, "per_row": 0.00135, "scale": 0}  # measured: 0.7 s and 1.35 ms a row
 
 
 class Portal:
@@ -56,8 +56,9 @@ class Portal:
         self.faults = Faults(self.seed)
         self.teller = Teller(self.shelf)
         self._later = []
-        self._versions = {}         # alias -> (fingerprint, version, calls at its start)
-        self._asked = {}            # alias -> calls so far
+        self._versions = {}  # alias -> (fingerprint of the settings, how often they changed)
+        self._asked = {}  # alias -> calls so far
+        self._fills = {}  # alias -> (fill setting, calls when it was set)
         self.shelf.served.clear()
         self.shelf.orders.clear()
         self.pages.bodies.clear()
@@ -67,6 +68,8 @@ class Portal:
         """Put a checked control document in force."""
         self.settings.apply(document)
         self.faults.set(self.settings["faults"], self.settings["every"])
+        for alias in self.resources:
+            self._note_change(alias)
         if "later" in document:
             self._later = [(self.calls + item["after"], item["set"]) for item in self.settings["later"]]
 
@@ -80,7 +83,11 @@ class Portal:
         rule = self.faults.pick(call, now)
         agent = self.gate.user_agent(call.user_agent)
         if rule is None and agent is not None:
-            rule = Rule({"kind": agent} if agent == "502" else {"kind": "stall", "seconds": self.settings["user_agent_hang"]})
+            rule = Rule(
+                {"kind": agent}
+                if agent == "502"
+                else {"kind": "stall", "seconds": self.settings["user_agent_hang"]}
+            )
         answer = self._due(call, rule, now) if bend.needs_page(rule) else None
         answer = bend.bent(rule, answer)
         self.journal.answered(entry, answer, rule)
@@ -98,9 +105,19 @@ class Portal:
         query = queries.parse(request.query)
         uuid = request.path.rpartition("/")[2] if request.path.startswith("/resource/") else None
         resource = self.by_uuid.get(uuid)
-        return SimpleNamespace(path=request.path, uuid=uuid, alias=resource.alias if resource else None, resource=resource, query=query,
-                               offset=query.offset, limit=query.limit, filters=query.filters, date=self._date_asked(resource, query),
-                               user_agent=request.headers.get("user-agent"), key=query.key)
+        return SimpleNamespace(
+            path=request.path,
+            uuid=uuid,
+            alias=resource.alias if resource else None,
+            resource=resource,
+            query=query,
+            offset=query.offset,
+            limit=query.limit,
+            filters=query.filters,
+            date=self._date_asked(resource, query),
+            user_agent=request.headers.get("user-agent"),
+            key=query.key,
+        )
 
     def _date_asked(self, resource, query):
         """The ISO date a call filters for, or None."""
@@ -125,7 +142,15 @@ class Portal:
         self._asked[alias] = self._asked.get(alias, 0) + 1
         view = self.view(call.resource)
         bending = rule if rule is not None and rule.kind in bend.PAGE_KINDS else None
-        return self.pages.answer(call.resource, view, call.query, grade == SAMPLE, self._variant(), bending, self.settings["pretty"])
+        return self.pages.answer(
+            call.resource,
+            view,
+            call.query,
+            grade == SAMPLE,
+            self._variant(),
+            bending,
+            self.settings["pretty"],
+        )
 
     def _variant(self):
         """Which replica answers this call, i.e. its unsorted order."""
@@ -142,19 +167,30 @@ class Portal:
     def calendar(self):
         """The simulated time."""
         first, _, last = (self.settings["days"] or "..").partition("..")
-        return Calendar(parse_iso(self.settings["today"]), parse_iso(first) if first else None, parse_iso(last) if last else None,
-                        self.settings["lag"])
+        return Calendar(
+            parse_iso(self.settings["today"]),
+            parse_iso(first) if first else None,
+            parse_iso(last) if last else None,
+            self.settings["lag"],
+        )
+
+    def _note_change(self, alias):
+        """Count a change of a resource's settings, at the moment it happens:
+        what /truth is asked in between must not move anything."""
+        settings = self.settings.of(alias)
+        fingerprint = json.dumps(settings, sort_keys=True) + repr(self.calendar())
+        held = self._versions.get(alias)
+        if held is None or held[0] != fingerprint:
+            self._versions[alias] = (fingerprint, held[1] + 1 if held else 0)
+        if alias not in self._fills or self._fills[alias][0] != settings["fill"]:
+            self._fills[alias] = (settings["fill"], self._asked.get(alias, 0))
 
     def view(self, resource):
         """The resource as it stands for the call that was counted last."""
-        alias, settings = resource.alias, self.settings.of(resource.alias)
-        calendar = self.calendar()
-        fingerprint = json.dumps(settings, sort_keys=True) + repr(calendar)
-        asked = self._asked.get(alias, 0)
-        held = self._versions.get(alias)
-        if held is None or held[0] != fingerprint:
-            held = self._versions[alias] = (fingerprint, held[1] + 1 if held else 0, asked)
-        return View(settings, calendar, _share(settings["fill"], max(0, asked - max(1, held[2]))), held[1])
+        alias = resource.alias
+        fill, since = self._fills[alias]
+        share = _share(fill, max(0, self._asked.get(alias, 0) - since - 1))
+        return View(self.settings.of(alias), self.calendar(), share, self._versions[alias][1])
 
     def latency(self, answer):
         """Seconds the real portal would take for such an answer."""
@@ -179,8 +215,15 @@ class Portal:
         elif request.method != "GET":
             return errors.gateway(405)
         last = int(_parameter(request, "requests", SHOWN_CALLS))
-        return _json({"settings": self.settings.document(), "faults": self.faults.document(), "calls": self.calls,
-                      "fired": self.faults.fired, **self.journal.document(last)})
+        return _json(
+            {
+                "settings": self.settings.document(),
+                "faults": self.faults.document(),
+                "calls": self.calls,
+                "fired": self.faults.fired,
+                **self.journal.document(last),
+            }
+        )
 
     def _take(self, body):
         """A control document, which may also carry actions."""
@@ -213,8 +256,13 @@ class Portal:
             date = parse_iso(asked)
             dates = [date] if date in dates else []
         wanted = _parameter(request, "columns", None)
-        document = self.teller.document(resource, view, dates, wanted.split(",") if wanted else None,
-                                        _parameter(request, "rows", "0") == "1")
+        document = self.teller.document(
+            resource,
+            view,
+            dates,
+            wanted.split(",") if wanted else None,
+            _parameter(request, "rows", "0") == "1",
+        )
         return _json(document)
 
 

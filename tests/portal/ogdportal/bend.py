@@ -10,7 +10,11 @@ PAGE_KINDS = ("empty", "short", "first_page")
 
 def needs_page(rule):
     """Whether the fault starts from the answer that was due."""
-    return rule is None or rule.kind not in ANSWER_KINDS or rule.kind in PAGE_KINDS + ("array", "bom", "trailing", "wrong_type", "huge")
+    return (
+        rule is None
+        or rule.kind not in ANSWER_KINDS
+        or rule.kind in PAGE_KINDS + ("array", "bom", "trailing", "wrong_type", "huge")
+    )
 
 
 def bent(rule, answer):
@@ -20,7 +24,9 @@ def bent(rule, answer):
 
 
 def _status(rule, _answer):
-    return errors.of_status(rule.get("status", 502), rule.get("body"), rule.get("retry_after"), rule.get("headers"))
+    return errors.of_status(
+        rule.get("status", 502), rule.get("body"), rule.get("retry_after"), rule.get("headers")
+    )
 
 
 def _error(rule, _answer):
@@ -36,7 +42,10 @@ def _not_json(rule, _answer):
 
 
 def _html(rule, _answer):
-    page = rule.get("body", "<html><head><title>Maintenance</title></head><body>data.gov.in is under maintenance</body></html>")
+    page = rule.get(
+        "body",
+        "<html><head><title>Maintenance</title></head><body>data.gov.in is under maintenance</body></html>",
+    )
     return Answer(200, page.encode(), "text/html; charset=utf-8")
 
 
@@ -90,11 +99,20 @@ def _split(body):
     first_end = body.find(b"}", start) + 1
     end = body.find(b"}]", start)
     if end < 0:
-        return body[:start], b"{}", body[body.find(b"]", start):]
-    return body[:start], body[start:first_end], body[end + 1:]
+        return body[:start], b"{}", body[body.find(b"]", start) :]
+    return body[:start], body[start:first_end], body[end + 1 :]
 
 
 _MAKERS = {
-    "status": _status, "error": _error, "empty_body": _empty_body, "not_json": _not_json, "html": _html, "redirect": _redirect,
-    "array": _array, "bom": _bom, "trailing": _trailing, "wrong_type": _wrong_type, "huge": _huge,
+    "status": _status,
+    "error": _error,
+    "empty_body": _empty_body,
+    "not_json": _not_json,
+    "html": _html,
+    "redirect": _redirect,
+    "array": _array,
+    "bom": _bom,
+    "trailing": _trailing,
+    "wrong_type": _wrong_type,
+    "huge": _huge,
 }

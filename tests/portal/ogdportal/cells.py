@@ -67,7 +67,7 @@ class Tokens(dict):
     `quoted` serves numbers as JSON strings, as the portal did until 2025.
     """
 
-    LIMIT = 500_000     # distinct cells kept; a bound, far above any day
+    LIMIT = 500_000  # distinct cells kept; a bound, far above any day
 
     def __init__(self, quoted=False):
         super().__init__()

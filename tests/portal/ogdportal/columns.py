@@ -14,13 +14,14 @@ TEXT, NUMBER, DATE, TIMESTAMP = "text", "number", "date", "timestamp"
 @dataclass(frozen=True)
 class Column:
     """`kind` is what the value means; `served` the type in the field block."""
+
     id: str
     kind: str = TEXT
     served: str = "keyword"
     nullable: bool = False
-    least: int | None = None            # a smaller number is out of range
+    least: int | None = None  # a smaller number is out of range
     spellings: dict = field(default_factory=dict, hash=False)
-    name: str | None = None             # in the CSV header and field[].name
+    name: str | None = None  # in the CSV header and field[].name
 
     def key(self, schema):
         """The JSON key under a schema."""
@@ -34,11 +35,18 @@ def _titled(column_id):
 def _mandi(column_id, kind=TEXT, served="keyword", **more):
     title = _titled(column_id)
     fed = title.replace("_Price", "_x0020_Price")
-    return Column(column_id, kind, served, spellings={"lower": column_id, "title": title, "x0020": fed}, **more)
+    return Column(
+        column_id, kind, served, spellings={"lower": column_id, "title": title, "x0020": fed}, **more
+    )
 
 
 MANDI = (
-    _mandi("state"), _mandi("district"), _mandi("market"), _mandi("commodity"), _mandi("variety"), _mandi("grade"),
+    _mandi("state"),
+    _mandi("district"),
+    _mandi("market"),
+    _mandi("commodity"),
+    _mandi("variety"),
+    _mandi("grade"),
     _mandi("arrival_date", DATE, "date"),
     _mandi("min_price", NUMBER, "double", nullable=True, least=0),
     _mandi("max_price", NUMBER, "double", nullable=True, least=0),
@@ -55,19 +63,33 @@ def _pollutant(column_id):
 
 
 AIR = (
-    Column("country"), Column("state"), Column("city"), Column("station"),
+    Column("country"),
+    Column("state"),
+    Column("city"),
+    Column("station"),
     Column("last_update", TIMESTAMP, "date"),
-    Column("latitude", NUMBER, "double", nullable=True), Column("longitude", NUMBER, "double", nullable=True),
+    Column("latitude", NUMBER, "double", nullable=True),
+    Column("longitude", NUMBER, "double", nullable=True),
     Column("pollutant_id"),
-    _pollutant("min_value"), _pollutant("max_value"), _pollutant("avg_value"),
+    _pollutant("min_value"),
+    _pollutant("max_value"),
+    _pollutant("avg_value"),
 )
 AIR_KEY = ("station", "pollutant_id", "last_update")
 AIR_SCHEMAS = ("value", "pollutant")
 
 PINCODE = (
-    Column("circlename"), Column("regionname"), Column("divisionname"), Column("officename"),
-    Column("pincode"), Column("officetype"), Column("delivery"), Column("district"), Column("statename"),
-    Column("latitude", NUMBER, "keyword", nullable=True), Column("longitude", NUMBER, "keyword", nullable=True),
+    Column("circlename"),
+    Column("regionname"),
+    Column("divisionname"),
+    Column("officename"),
+    Column("pincode"),
+    Column("officetype"),
+    Column("delivery"),
+    Column("district"),
+    Column("statename"),
+    Column("latitude", NUMBER, "keyword", nullable=True),
+    Column("longitude", NUMBER, "keyword", nullable=True),
 )
 PINCODE_KEY = ("pincode", "officename", "divisionname", "district")
 PINCODE_SCHEMAS = ("lower",)

@@ -10,7 +10,7 @@ import time
 
 from . import wire as http
 
-LONG = 3600.0           # a stall without a stated end
+LONG = 3600.0  # a stall without a stated end
 
 
 async def deliver(wire, answer, rule, head_only):
@@ -53,7 +53,7 @@ def _at(rule, body):
 
 async def _truncate(wire, answer, rule):
     """A body that ends cleanly for HTTP and in the middle for JSON."""
-    part = answer.body[:_at(rule, answer.body)]
+    part = answer.body[: _at(rule, answer.body)]
     if rule.get("framing", "close") == "chunked":
         await wire.send(_head(wire, answer, "chunked") + http.chunk(part) + http.chunk(b""))
         return wire.keep_alive
@@ -66,7 +66,7 @@ async def _truncate(wire, answer, rule):
 
 async def _cut(wire, answer, rule):
     """Fewer bytes than the declared length."""
-    await wire.send(_head(wire, answer, len(answer.body)) + answer.body[:_at(rule, answer.body)])
+    await wire.send(_head(wire, answer, len(answer.body)) + answer.body[: _at(rule, answer.body)])
     if rule.get("reset"):
         wire.reset()
     return False
@@ -74,7 +74,9 @@ async def _cut(wire, answer, rule):
 
 async def _chunk_cut(wire, answer, rule):
     """A chunked body without its last chunk."""
-    await wire.send(_head(wire, answer, "chunked") + http.chunk(answer.body[:max(1, _at(rule, answer.body))]))
+    await wire.send(
+        _head(wire, answer, "chunked") + http.chunk(answer.body[: max(1, _at(rule, answer.body))])
+    )
     return False
 
 
@@ -83,7 +85,7 @@ async def _chunked(wire, answer, rule):
     size = max(1, rule.get("bytes", 16384))
     await wire.send(_head(wire, answer, "chunked"))
     for start in range(0, len(answer.body), size):
-        await wire.send(http.chunk(answer.body[start:start + size]))
+        await wire.send(http.chunk(answer.body[start : start + size]))
     await wire.send(http.chunk(b""))
     return wire.keep_alive
 
@@ -112,7 +114,7 @@ async def _drip(wire, answer, rule):
     data = _head(wire, answer, len(answer.body)) + answer.body
     size, pause = max(1, rule.get("bytes", 16)), rule.get("pause", 0.1)
     for start in range(0, len(data), size):
-        await wire.send(data[start:start + size])
+        await wire.send(data[start : start + size])
         if not await wire.wait(pause):
             return False
     return wire.keep_alive
@@ -177,7 +179,18 @@ async def _close_after(wire, answer, _rule):
 
 
 _KINDS = {
-    "truncate": _truncate, "cut": _cut, "chunk_cut": _chunk_cut, "chunked": _chunked, "stall": _stall, "stall_body": _stall_body,
-    "drip": _drip, "slow": _slow, "gzip": _gzip, "bad_gzip": _bad_gzip, "malformed": _malformed, "close": _close, "reset": _reset,
+    "truncate": _truncate,
+    "cut": _cut,
+    "chunk_cut": _chunk_cut,
+    "chunked": _chunked,
+    "stall": _stall,
+    "stall_body": _stall_body,
+    "drip": _drip,
+    "slow": _slow,
+    "gzip": _gzip,
+    "bad_gzip": _bad_gzip,
+    "malformed": _malformed,
+    "close": _close,
+    "reset": _reset,
     "close_after": _close_after,
 }

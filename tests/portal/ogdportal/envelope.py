@@ -19,23 +19,39 @@ AGRICULTURE = ["Ministry of Agriculture and Farmers Welfare", "Department of Agr
 
 META = {
     "daily": {
-        "created": 1627939168, "org": AGRICULTURE, "index": "daily_mandi_price", "catalog": MANDI_CATALOG, "visualizable": "1",
+        "created": 1627939168,
+        "org": AGRICULTURE,
+        "index": "daily_mandi_price",
+        "catalog": MANDI_CATALOG,
+        "visualizable": "1",
         "sector": ["Agriculture", "Agricultural Marketing"],
         "title": "Current Daily Price of Various Commodities from Various Markets (Mandi)",
     },
     "history": {
-        "created": 1695098583, "org": AGRICULTURE + ["Directorate of Marketing and Inspection (DMI)"], "index": "agmarknet",
-        "catalog": MANDI_CATALOG, "visualizable": "0", "sector": ["Agriculture", "Agricultural Marketing"],
+        "created": 1695098583,
+        "org": AGRICULTURE + ["Directorate of Marketing and Inspection (DMI)"],
+        "index": "agmarknet",
+        "catalog": MANDI_CATALOG,
+        "visualizable": "0",
+        "sector": ["Agriculture", "Agricultural Marketing"],
         "title": "Variety-wise Daily Market Prices Data of Commodity",
     },
     "air": {
-        "created": 1543320551, "org": ["Ministry of Environment and Forests", "Central Pollution Control Board"], "index": "aqi",
-        "catalog": "a3e7afc6-b799-4ede-b143-8e074b27e062", "visualizable": "1", "sector": ["Environment and Forest", "Industrial Air Pollution"],
+        "created": 1543320551,
+        "org": ["Ministry of Environment and Forests", "Central Pollution Control Board"],
+        "index": "aqi",
+        "catalog": "a3e7afc6-b799-4ede-b143-8e074b27e062",
+        "visualizable": "1",
+        "sector": ["Environment and Forest", "Industrial Air Pollution"],
         "title": "Real time Air Quality Index from various locations",
     },
-    "pincode": {        # created in milliseconds while updated is in seconds: recorded on other resources
-        "created": 1687434829260, "org": ["Ministry of Communications", "Department of Posts"], "index": "api",
-        "catalog": "709e9d78-bf11-487d-93fd-d547d24cc0ef", "visualizable": "0", "sector": ["Postal"],
+    "pincode": {  # created in milliseconds while updated is in seconds: recorded on other resources
+        "created": 1687434829260,
+        "org": ["Ministry of Communications", "Department of Posts"],
+        "index": "api",
+        "catalog": "709e9d78-bf11-487d-93fd-d547d24cc0ef",
+        "visualizable": "0",
+        "sector": ["Postal"],
         "title": "All India Pincode Directory till last month",
     },
 }
@@ -106,11 +122,24 @@ def metadata(resource, view):
         return list(resource.meta.items())
     meta, updated = META[resource.alias], updated_at(resource, view)
     pairs = [
-        ("created", meta["created"]), ("updated", updated), ("created_date", _iso(meta["created"])), ("updated_date", _iso(updated)),
-        ("active", "1"), ("index_name", resource.uuid), ("org", meta["org"]), ("org_type", "Central"), ("source", "data.gov.in"),
-        ("title", meta["title"]), ("external_ws_url", ""), ("visualizable", meta["visualizable"]),
-        ("field", field_block(resource, view.settings)), ("external_ws", 0), ("catalog_uuid", meta["catalog"]), ("sector", meta["sector"]),
-        ("target_bucket", {"field": resource.uuid, "index": meta["index"], "type": meta["catalog"]}), ("desc", meta["title"]),
+        ("created", meta["created"]),
+        ("updated", updated),
+        ("created_date", _iso(meta["created"])),
+        ("updated_date", _iso(updated)),
+        ("active", "1"),
+        ("index_name", resource.uuid),
+        ("org", meta["org"]),
+        ("org_type", "Central"),
+        ("source", "data.gov.in"),
+        ("title", meta["title"]),
+        ("external_ws_url", ""),
+        ("visualizable", meta["visualizable"]),
+        ("field", field_block(resource, view.settings)),
+        ("external_ws", 0),
+        ("catalog_uuid", meta["catalog"]),
+        ("sector", meta["sector"]),
+        ("target_bucket", {"field": resource.uuid, "index": meta["index"], "type": meta["catalog"]}),
+        ("desc", meta["title"]),
     ]
     if resource.alias == "daily":
         pairs.append(("field_exposed", _exposed_daily(resource, view.settings)))
@@ -121,8 +150,16 @@ def metadata(resource, view):
 
 def build(resource, view, total, count, query):
     """The whole envelope in order; records hold a mark."""
-    given = {"message": "Resource lists", "version": "2.2.0", "status": "ok", "total": total, "count": count,
-             "limit": query.limit_text, "offset": query.offset_text, "records": MARK}
+    given = {
+        "message": "Resource lists",
+        "version": "2.2.0",
+        "status": "ok",
+        "total": total,
+        "count": count,
+        "limit": query.limit_text,
+        "offset": query.offset_text,
+        "records": MARK,
+    }
     pairs = metadata(resource, view)
     replayed = dict(pairs).keys() & given.keys()
     pairs = [(key, given.get(key, value)) for key, value in pairs]

@@ -10,9 +10,21 @@ from email.utils import formatdate
 from .wire import Answer, reason
 
 META_NOT_FOUND = {"message": "Meta not found", "version": "2.2.0", "status": "error"}
-META_NOT_FOUND_RECORDS = {"version": "2.2.0", "status": "error", "message": "Meta not found", "total": 0, "records": []}
-WORDS = {400: "Authorization field missing", 401: "Authorization field missing", 403: "Key not authorised",
-         404: "Not found", 429: "Rate limit exceeded", 500: "There was a problem proxying the request"}
+META_NOT_FOUND_RECORDS = {
+    "version": "2.2.0",
+    "status": "error",
+    "message": "Meta not found",
+    "total": 0,
+    "records": [],
+}
+WORDS = {
+    400: "Authorization field missing",
+    401: "Authorization field missing",
+    403: "Key not authorised",
+    404: "Not found",
+    429: "Rate limit exceeded",
+    500: "There was a problem proxying the request",
+}
 HTML = (502, 503, 504)
 
 
@@ -38,8 +50,10 @@ def _recorded(document):
 def html(status):
     """The error page of a proxy."""
     title = f"{status} {reason(status)}"
-    text = (f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
-            "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n")
+    text = (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
+        "<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    )
     return Answer(status, text.encode(), "text/html")
 
 
@@ -62,5 +76,5 @@ def retry_text(value):
     """5 -> "5"; "date:5" -> the HTTP-date in five seconds; else verbatim, so
     that a malformed one can be sent."""
     if isinstance(value, str) and value.startswith("date:"):
-        return formatdate(time.time() + float(value[len("date:"):]), usegmt=True)
+        return formatdate(time.time() + float(value[len("date:") :]), usegmt=True)
     return str(value)

@@ -14,24 +14,56 @@ STATUS = re.compile(r"[1-5]\d\d")
 # kind -> parameters it takes (deliver.py says what each does)
 ANSWER_KINDS = {
     "status": {"status", "body", "retry_after", "headers"},
-    "empty": set(), "short": {"rows"}, "first_page": set(), "error": {"message"},
-    "empty_body": {"content_type"}, "not_json": {"body"}, "html": {"body"}, "array": set(), "bom": set(), "trailing": {"body"},
-    "wrong_type": {"content_type"}, "redirect": {"location", "status"},
+    "empty": set(),
+    "short": {"rows"},
+    "first_page": set(),
+    "error": {"message"},
+    "empty_body": {"content_type"},
+    "not_json": {"body"},
+    "html": {"body"},
+    "array": set(),
+    "bom": set(),
+    "trailing": {"body"},
+    "wrong_type": {"content_type"},
+    "redirect": {"location", "status"},
     "huge": {"bytes", "shape", "gzip", "declared"},
 }
 DELIVERY_KINDS = {
-    "truncate": {"at", "framing"}, "cut": {"at", "reset"}, "chunk_cut": {"at"},
-    "stall": {"seconds", "then"}, "stall_body": {"at", "seconds", "then"}, "drip": {"bytes", "pause"}, "slow": {"seconds"},
-    "gzip": set(), "bad_gzip": {"at"}, "chunked": {"bytes"}, "malformed": {"shape"},
-    "close": set(), "reset": set(), "close_after": set(),
+    "truncate": {"at", "framing"},
+    "cut": {"at", "reset"},
+    "chunk_cut": {"at"},
+    "stall": {"seconds", "then"},
+    "stall_body": {"at", "seconds", "then"},
+    "drip": {"bytes", "pause"},
+    "slow": {"seconds"},
+    "gzip": set(),
+    "bad_gzip": {"at"},
+    "chunked": {"bytes"},
+    "malformed": {"shape"},
+    "close": set(),
+    "reset": set(),
+    "close_after": set(),
 }
-CONNECTION_KINDS = {
-    "tls_drop": set(), "tls_hang": {"seconds"}, "accept_close": set(), "accept_reset": set(),
-}
+CONNECTION_KINDS = {"tls_drop": set(), "tls_hang": {"seconds"}, "accept_close": set(), "accept_reset": set()}
 KINDS = {**ANSWER_KINDS, **DELIVERY_KINDS, **CONNECTION_KINDS}
 
-CONDITIONS = {"every", "first", "after", "calls", "probability", "times", "seconds_long",
-              "path", "resource", "offset", "limit_over", "date", "filter", "user_agent", "key"}
+CONDITIONS = {
+    "every",
+    "first",
+    "after",
+    "calls",
+    "probability",
+    "times",
+    "seconds_long",
+    "path",
+    "resource",
+    "offset",
+    "limit_over",
+    "date",
+    "filter",
+    "user_agent",
+    "key",
+}
 
 
 class Rule:
@@ -43,8 +75,13 @@ class Rule:
         self.document = document
         self.kind, implied = _kind_of(document["kind"])
         if self.kind not in KINDS:
-            raise ValueError(f"no fault kind {document['kind']!r}; there are a status such as 502, " + ", ".join(KINDS))
-        self.given = {**implied, **{key: value for key, value in document.items() if key not in ("kind", "when")}}
+            raise ValueError(
+                f"no fault kind {document['kind']!r}; there are a status such as 502, " + ", ".join(KINDS)
+            )
+        self.given = {
+            **implied,
+            **{key: value for key, value in document.items() if key not in ("kind", "when")},
+        }
         unknown = self.given.keys() - KINDS[self.kind]
         if unknown:
             raise ValueError(f"fault {self.kind!r} does not take {', '.join(sorted(unknown))}")
@@ -93,7 +130,7 @@ class Rule:
 
 
 def _kind_of(text):
-    """"502" is the kind "status" with status 502."""
+    """ "502" is the kind "status" with status 502."""
     if STATUS.fullmatch(text):
         return "status", {"status": int(text)}
     return text, {}
@@ -104,7 +141,9 @@ def _check_when(when):
         raise ValueError("when: expected an object")
     unknown = when.keys() - CONDITIONS
     if unknown:
-        raise ValueError(f"when: no condition {', '.join(sorted(unknown))}; there are {', '.join(sorted(CONDITIONS))}")
+        raise ValueError(
+            f"when: no condition {', '.join(sorted(unknown))}; there are {', '.join(sorted(CONDITIONS))}"
+        )
     for name in ("every", "first", "after", "times", "limit_over"):
         if name in when and (not isinstance(when[name], int) or when[name] < (name == "every")):
             raise ValueError(f"when.{name}: expected a number")

@@ -12,7 +12,7 @@ class Gate:
 
     def __init__(self, settings):
         self.settings = settings
-        self._calls = {}            # key -> times of its calls in the window
+        self._calls = {}  # key -> times of its calls in the window
 
     def check(self, key, now):
         """(refusal or None, grade of the key)."""

@@ -30,6 +30,7 @@ def _filled(before, unit, after):
         yield before
         yield from _repeat(unit, size)
         yield after
+
     return make
 
 

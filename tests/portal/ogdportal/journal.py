@@ -18,9 +18,21 @@ class Journal:
 
     def begin(self, request, number, connection, at):
         """A call has arrived; returns its entry, which end() completes."""
-        entry = {"n": number, "at": round(at, 6), "method": request.method, "path": request.path, "query": request.query,
-                 "user_agent": request.headers.get("user-agent"), "headers": request.headers, "connection": connection,
-                 "status": None, "fault": None, "rows": 0, "bytes": 0, "done": False}
+        entry = {
+            "n": number,
+            "at": round(at, 6),
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "user_agent": request.headers.get("user-agent"),
+            "headers": request.headers,
+            "connection": connection,
+            "status": None,
+            "fault": None,
+            "rows": 0,
+            "bytes": 0,
+            "done": False,
+        }
         self.calls.append(entry)
         self.by_path[request.path] += 1
         self.totals["requests"] += 1
@@ -45,9 +57,16 @@ class Journal:
     def document(self, last):
         """For GET /control."""
         calls = list(self.calls)
-        return {"counters": {**self.totals, "by_path": self.by_path, "by_status": self.by_status,
-                             "in_flight": self.in_flight, "in_flight_max": self.in_flight_max},
-                "requests": calls[len(calls) - min(last, len(calls)):]}
+        return {
+            "counters": {
+                **self.totals,
+                "by_path": self.by_path,
+                "by_status": self.by_status,
+                "in_flight": self.in_flight,
+                "in_flight_max": self.in_flight_max,
+            },
+            "requests": calls[len(calls) - min(last, len(calls)) :],
+        }
 
 
 def without_key(query):
@@ -56,4 +75,4 @@ def without_key(query):
     if start < 0:
         return query
     end = query.find("&", start)
-    return query[:start + len(SECRET)] + "..." + (query[end:] if end >= 0 else "")
+    return query[: start + len(SECRET)] + "..." + (query[end:] if end >= 0 else "")

@@ -11,9 +11,9 @@ from functools import lru_cache
 from .cells import Num
 from .world import MOST_ROWS_A_DAY, World
 
-LEAST, MOST = 2_600, 18_000     # rows of a recorded day
-USUAL = 0.92                    # a reporting market brings this share of its lines
-RARE = 0.004                    # share of rows with a price worth a test
+LEAST, MOST = 2_600, 18_000  # rows of a recorded day
+USUAL = 0.92  # a reporting market brings this share of its lines
+RARE = 0.004  # share of rows with a price worth a test
 
 
 class MandiDays:
@@ -65,7 +65,7 @@ class MandiDays:
             for line in market.lines:
                 (taken if rng.random() < USUAL else left).append(line)
         if len(taken) < count:
-            taken += left[:count - len(taken)]
+            taken += left[: count - len(taken)]
         if len(taken) < count:
             taken += self.world.extra_lines(count - len(taken))
         return taken[:count]

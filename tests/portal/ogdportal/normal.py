@@ -13,7 +13,9 @@ from .columns import DATE, NUMBER, TIMESTAMP
 
 SPACE = re.compile("[ \t\r\n\f\v\u00a0]+")
 NULLS = {"", "NA", "N/A", "-"}
-NUMBER_FORM = re.compile(r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})*,\d{3})?(?:\.(\d+))?(?:[eE]([+-]?\d+))?")
+NUMBER_FORM = re.compile(
+    r"([+-]?)(\d+|\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})*,\d{3})?(?:\.(\d+))?(?:[eE]([+-]?\d+))?"
+)
 DATE_FORM = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4})(?: (\d{1,2}):(\d{2}):(\d{2}))?")
 MOST_DIGITS, MOST_EXPONENT = 40, 30
 

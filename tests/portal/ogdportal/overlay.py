@@ -13,7 +13,13 @@ from . import vocabulary
 from .cells import MISSING, Num, is_number, text_of
 from .columns import DATE, NUMBER, TIMESTAMP
 
-SHORT = {"price": "modal_price", "min": "min_price", "max": "max_price", "modal": "modal_price", "date": "arrival_date"}
+SHORT = {
+    "price": "modal_price",
+    "min": "min_price",
+    "max": "max_price",
+    "modal": "modal_price",
+    "date": "arrival_date",
+}
 
 
 def _thousands(cell):
@@ -77,7 +83,7 @@ DAMAGE = {
 
 
 def split_bad_kind(kind):
-    """"na_price" -> ("na", "modal_price")."""
+    """ "na_price" -> ("na", "modal_price")."""
     what, _, column = kind.partition("_")
     return what, SHORT.get(column, column)
 
@@ -110,7 +116,7 @@ def serve(rows, columns, settings, seed, date, share):
     """The records of one date as the portal serves them now."""
     rows = vocabulary.rename(rows, columns, settings, date)
     rows = _correct(rows, columns, settings, seed, date)
-    rows = rows[:_kept(len(rows), settings, date, share)]
+    rows = rows[: _kept(len(rows), settings, date, share)]
     rows, whole = _damage(rows, columns, settings, seed, date)
     return rows + _extra(rows, whole, columns, settings, f"{seed}/{date}/extra")
 
@@ -129,12 +135,12 @@ def _correct(rows, columns, settings, seed, date):
 
 
 def _changed(row, columns, turn):
-    """The row with another last value (modal price): more, by a whole number
-    that differs from turn to turn."""
-    place = max(n for n, column in enumerate(columns) if column.kind == NUMBER)
+    """The row with another last number (the modal price): more, by a whole
+    number that differs from turn to turn."""
+    place = max((n for n, column in enumerate(columns) if column.kind == NUMBER), default=len(columns) - 1)
     value = _whole(row[place]) + 10 * turn + 1
     value = str(value) if isinstance(row[place], str) else value
-    return row[:place] + (value,) + row[place + 1:]
+    return row[:place] + (value,) + row[place + 1 :]
 
 
 def _bad_plan(columns, settings):
@@ -168,9 +174,9 @@ def _damage(rows, columns, settings, seed, date):
     random.Random(f"{seed}/{date}/bad").shuffle(places)
     rows, used = list(rows), 0
     for damage, column, count in plan:
-        for place in places[used:used + count]:
+        for place in places[used : used + count]:
             row = rows[place]
-            rows[place] = row[:column] + (damage(row[column]),) + row[column + 1:]
+            rows[place] = row[:column] + (damage(row[column]),) + row[column + 1 :]
         used += count
     return rows, sorted(places[used:])
 

@@ -25,7 +25,11 @@ class Pages:
         kept = self.bodies.get(plan.key(None)) or self.bodies.get(plan.key(variant))
         if kept is None:
             kept = self._make(plan)
-        return kept if isinstance(kept, Answer) else Answer(200, kept[0], render.CONTENT_TYPES[query.format], rows=kept[1])
+        return (
+            kept
+            if isinstance(kept, Answer)
+            else Answer(200, kept[0], render.CONTENT_TYPES[query.format], rows=kept[1])
+        )
 
     def _make(self, plan):
         selection = Selection(self.shelf, plan.resource, plan.view, plan.query, plan.variant)
@@ -63,8 +67,21 @@ class _Plan:
 
     def key(self, variant):
         query = self.query
-        return (self.resource.alias, self.view.token, variant, self.sample, self.bend, self.pretty, query.format, query.limit_text,
-                query.offset_text, tuple(query.filters.items()), repr(query.ranges), tuple(query.sort), tuple(query.fields or ()))
+        return (
+            self.resource.alias,
+            self.view.token,
+            variant,
+            self.sample,
+            self.bend,
+            self.pretty,
+            query.format,
+            query.limit_text,
+            query.offset_text,
+            tuple(query.filters.items()),
+            repr(query.ranges),
+            tuple(query.sort),
+            tuple(query.fields or ()),
+        )
 
     def rows(self, selection, total):
         """The records of the page."""
@@ -78,7 +95,11 @@ class _Plan:
         limit = total if limit == "all" else limit
         if settings["ignore_limit"] is not None:
             limit = settings["ignore_limit"]
-        caps = [settings["page_cap"], SAMPLE_ROWS if self.sample else None, self.bend[1] if self.bend[0] == "short" else None]
+        caps = [
+            settings["page_cap"],
+            SAMPLE_ROWS if self.sample else None,
+            self.bend[1] if self.bend[0] == "short" else None,
+        ]
         return min([limit] + [cap for cap in caps if cap is not None])
 
     def _overlapping(self, selection, offset, limit):
@@ -113,5 +134,10 @@ class _Plan:
     def _named(self, keys):
         """(place, field name) for the CSV header."""
         settings = self.view.settings
-        names = dict(zip((place for place, _ in self.resource.keys(settings)), envelope.field_names(self.resource, settings)))
+        names = dict(
+            zip(
+                (place for place, _ in self.resource.keys(settings)),
+                envelope.field_names(self.resource, settings),
+            )
+        )
         return [(place, names[place]) for place, _ in keys]

@@ -39,6 +39,15 @@ def _area(rng, number, places):
     rows = []
     for place in rng.sample(places, rng.randrange(4, 14)):
         kind = "BO" if rows else "SO"
-        position = ("NA", "NA") if rng.random() < NO_POSITION else (f"{8 + 25 * rng.random():.6f}", f"{69 + 25 * rng.random():.5f}")
-        rows.append(head + (f"{place} {kind}", pincode, kind, "Delivery" if rng.random() < 0.93 else "Non Delivery") + tail + position)
+        position = (
+            ("NA", "NA")
+            if rng.random() < NO_POSITION
+            else (f"{8 + 25 * rng.random():.6f}", f"{69 + 25 * rng.random():.5f}")
+        )
+        rows.append(
+            head
+            + (f"{place} {kind}", pincode, kind, "Delivery" if rng.random() < 0.93 else "Non Delivery")
+            + tail
+            + position
+        )
     return rows

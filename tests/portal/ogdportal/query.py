@@ -14,6 +14,7 @@ class Query:
 
     `wrong` names the first parameter that is not what it should be.
     """
+
     key: str | None = None
     format: str = "json"
     limit: int | str = DEFAULT_LIMIT
@@ -22,8 +23,8 @@ class Query:
     offset_text: str = "0"
     filters: dict = field(default_factory=dict)
     notfilters: dict = field(default_factory=dict)
-    ranges: dict = field(default_factory=dict)      # field -> {"gte": text, ...}
-    sort: list = field(default_factory=list)        # (field, descending)
+    ranges: dict = field(default_factory=dict)  # field -> {"gte": text, ...}
+    sort: list = field(default_factory=list)  # (field, descending)
     fields: list | None = None
     wrong: str | None = None
 
@@ -42,7 +43,7 @@ def parse(text):
 
 def bare(name):
     """state.keyword -> state: the sub-field filters like the field."""
-    return name[:-len(".keyword")] if name.endswith(".keyword") else name
+    return name[: -len(".keyword")] if name.endswith(".keyword") else name
 
 
 def _take_bracketed(query, what, name, bound, value):
@@ -89,4 +90,10 @@ def _take_fields(query, value):
     query.fields = [bare(name.strip()) for name in value.split(",") if name.strip()]
 
 
-_PLAIN = {"api-key": _take_key, "format": _take_format, "limit": _take_limit, "offset": _take_offset, "fields": _take_fields}
+_PLAIN = {
+    "api-key": _take_key,
+    "format": _take_format,
+    "limit": _take_limit,
+    "offset": _take_offset,
+    "fields": _take_fields,
+}

@@ -55,7 +55,10 @@ def _csv_cell(text):
 
 def xml_body(envelope, rows, keys):
     """The envelope as <result>, arrays as <item>."""
-    records = "".join("<item>" + "".join(f"<{key}>{escape(text_of(row[place]))}</{key}>" for place, key in keys) + "</item>" for row in rows)
+    records = "".join(
+        "<item>" + "".join(f"<{key}>{escape(text_of(row[place]))}</{key}>" for place, key in keys) + "</item>"
+        for row in rows
+    )
     parts = []
     for key, value in envelope:
         body = records if key == "records" else _xml_value(value)

@@ -48,7 +48,7 @@ class Replayed(Resource):
         self.alias, self.uuid = alias, uuid
         self.columns, self.key, self.schemas = columns, key, schemas
         self.meta = None
-        self.lots = {}              # date or None -> rows
+        self.lots = {}  # date or None -> rows
 
     def add(self, records, meta):
         """Records as {logical id: cell}."""
@@ -106,7 +106,9 @@ def _split(argument):
 
 def _files(path):
     if os.path.isdir(path):
-        return sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith((".json", ".csv")))
+        return sorted(
+            os.path.join(path, name) for name in os.listdir(path) if name.endswith((".json", ".csv"))
+        )
     if not os.path.isfile(path):
         raise ReplayError(f"{path}: no such file")
     return [path]
@@ -170,13 +172,20 @@ def _add(parsed, alias, found):
     layout = LAYOUTS.get(alias) or _generic_layout(records, envelope)
     resource = found.get(alias) or Replayed(alias, ALIASES.get(alias, uuid), layout)
     translate = _translation(resource)
-    resource.add([{translate.get(key, key): _scalar(cell) for key, cell in record.items()} for record in records], envelope)
+    resource.add(
+        [{translate.get(key, key): _scalar(cell) for key, cell in record.items()} for record in records],
+        envelope,
+    )
     found[alias] = resource
 
 
 def _alias_by_columns(records):
     names = {key.lower() for key in records[0]} if records else set()
-    for alias, marks in (("daily", {"market", "arrival_date"}), ("air", {"station", "pollutant_id"}), ("pincode", {"pincode", "officename"})):
+    for alias, marks in (
+        ("daily", {"market", "arrival_date"}),
+        ("air", {"station", "pollutant_id"}),
+        ("pincode", {"pincode", "officename"}),
+    ):
         if marks <= names:
             return alias
     return None

@@ -19,6 +19,7 @@ HISTORY_DAYS = 30
 @dataclass(frozen=True)
 class Calendar:
     """The simulated time: the running day, and the days of the history."""
+
     today: datetime.date
     first: datetime.date | None = None
     last: datetime.date | None = None
@@ -41,7 +42,7 @@ class Resource:
         self.columns = columns
         self.key = key
         self.schemas = schemas
-        self.meta = None            # the envelope of a replayed answer
+        self.meta = None  # the envelope of a replayed answer
         self.quoted_columns = frozenset()
 
     def place(self, kind):
@@ -56,8 +57,11 @@ class Resource:
         """(place, JSON key) of the columns that are served."""
         schema = self.schema(settings)
         rename, drop = settings["rename"], settings["drop"]
-        return [(place, rename.get(column.id, column.key(schema)))
-                for place, column in enumerate(self.columns) if column.id not in drop]
+        return [
+            (place, rename.get(column.id, column.key(schema)))
+            for place, column in enumerate(self.columns)
+            if column.id not in drop
+        ]
 
     def full_count(self, date, settings):
         return len(self.full_rows(date, settings))
@@ -88,7 +92,9 @@ class History(Daily):
 
     def __init__(self, days):
         super().__init__(days)
-        Resource.__init__(self, "history", cols.MANDI + (cols.MANDI_CODE,), cols.MANDI_KEY, cols.MANDI_SCHEMAS)
+        Resource.__init__(
+            self, "history", cols.MANDI + (cols.MANDI_CODE,), cols.MANDI_KEY, cols.MANDI_SCHEMAS
+        )
 
     def dates(self, calendar):
         return calendar.history()

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 from . import overlay
 from .cells import MISSING, Num, text_of
-from .columns import DATE, NUMBER, TEXT, TIMESTAMP
+from .columns import DATE, NUMBER, TIMESTAMP
 from .lru import Lru
 
-VARIANTS = 3            # different unsorted orders: the replicas of an index
-LEAST_WINDOW = 40       # rows by which an unsorted order is at least stirred
+VARIANTS = 3  # different unsorted orders: the replicas of an index
+LEAST_WINDOW = 40  # rows by which an unsorted order is at least stirred
 
 PORTAL_DATE = re.compile(r"(\d{2})[-/](\d{2})[-/](\d{4})(?: (\d{2}:\d{2}:\d{2}))?")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}:\d{2})?")
@@ -39,8 +39,14 @@ class Shelf:
         key = (resource.alias, date, view.token)
         rows = self.served.get(key)
         if rows is None:
-            rows = overlay.serve(self._full(resource, date, view.settings), resource.columns, view.settings,
-                                 self.seed, date, view.share)
+            rows = overlay.serve(
+                self._full(resource, date, view.settings),
+                resource.columns,
+                view.settings,
+                self.seed,
+                date,
+                view.share,
+            )
             self.served.put(key, rows, len(rows) + 1)
         return rows
 
@@ -48,12 +54,16 @@ class Shelf:
         key = resource.full_key(date, settings)
         rows = self.full.get(key)
         if rows is None:
-            rows = self.full.put(key, resource.full_rows(date, settings), resource.full_count(date, settings) + 1)
+            rows = self.full.put(
+                key, resource.full_rows(date, settings), resource.full_count(date, settings) + 1
+            )
         return rows
 
     def count(self, resource, date, view):
         """How many records a date serves, without making them."""
-        return overlay.served_count(resource.full_count(date, view.settings), resource.columns, view.settings, date, view.share)
+        return overlay.served_count(
+            resource.full_count(date, view.settings), resource.columns, view.settings, date, view.share
+        )
 
 
 class View:
@@ -121,7 +131,11 @@ class Selection:
             if not is_date:
                 self._tests.append((bound, place, value))
             elif ISO_DATE.fullmatch(value):
-                self._dates = [date for date in self._dates if date is not None and _within(date.isoformat(), bound, value)]
+                self._dates = [
+                    date
+                    for date in self._dates
+                    if date is not None and _within(date.isoformat(), bound, value)
+                ]
             else:
                 self._dates = []
 
@@ -130,7 +144,11 @@ class Selection:
         if not leads and len(self._dates) > 1:
             return [tuple(self._dates)]
         backwards = bool(self._sort) and self._sort[0][1]
-        return [(date,) for date in sorted(self._dates, reverse=backwards)] if None not in self._dates else [(None,)]
+        return (
+            [(date,) for date in sorted(self._dates, reverse=backwards)]
+            if None not in self._dates
+            else [(None,)]
+        )
 
     @property
     def total(self):
@@ -152,7 +170,7 @@ class Selection:
                 continue
             if len(rows) >= limit:
                 break
-            rows += self._ordered(segment)[offset:offset + limit - len(rows)]
+            rows += self._ordered(segment)[offset : offset + limit - len(rows)]
             offset = 0
         return rows
 
@@ -175,7 +193,11 @@ class Selection:
             if not ties:
                 self.varies = False
                 return self.shelf.orders.put(key, ordered, len(rows) + 1)
-        rows = _stirred(rows, f"{self.shelf.seed}/{self.variant}", self.view.settings["jitter"]) if self.variant else rows
+        rows = (
+            _stirred(rows, f"{self.shelf.seed}/{self.variant}", self.view.settings["jitter"])
+            if self.variant
+            else rows
+        )
         if self._sort:
             rows, _ = self._sorted(rows)
         return self.shelf.orders.put(key + (self.variant,), rows, len(rows) + 1)
@@ -223,7 +245,9 @@ def _sort_value(kind, desc, textual):
         none = float("-inf") if desc else float("inf")
         return lambda cell: cell if type(cell) is int else _number_or(cell, none)
     none = FIRST if desc else LAST
-    return lambda cell: cell if type(cell) is str else none if cell is None or cell is MISSING else text_of(cell)
+    return (
+        lambda cell: cell if type(cell) is str else none if cell is None or cell is MISSING else text_of(cell)
+    )
 
 
 def _number_or(cell, otherwise):
@@ -247,7 +271,11 @@ def _passing(rows, test, kind):
     """The rows that pass one test."""
     how, place, value = test
     if how == "=":
-        return [row for row in rows if row[place] == value or (type(row[place]) is not str and text_of(row[place]) == value)]
+        return [
+            row
+            for row in rows
+            if row[place] == value or (type(row[place]) is not str and text_of(row[place]) == value)
+        ]
     if kind == NUMBER:
         bound = _number_or(value, None)
         if bound is None:

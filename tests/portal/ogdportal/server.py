@@ -20,7 +20,7 @@ from .journal import without_key
 PORTAL_PATHS = ("/resource/", "/lists", "/catalog/", "/v1/")
 BACKLOG = 256
 SEND_BUFFER = 4 * 1024 * 1024
-STEP = 0.05             # how often a waiting fault looks whether the client left
+STEP = 0.05  # how often a waiting fault looks whether the client left
 
 
 class ClientGone(Exception):
@@ -158,8 +158,21 @@ class Server:
         if self.control_only:
             return True
         self.portal.journal.totals["connections"] += 1
-        rule = self.portal.faults.pick(SimpleNamespace(path="", alias=None, uuid=None, offset=0, limit=0, filters={}, date=None,
-                                                       user_agent=None, key=None), time.monotonic(), connection=True)
+        rule = self.portal.faults.pick(
+            SimpleNamespace(
+                path="",
+                alias=None,
+                uuid=None,
+                offset=0,
+                limit=0,
+                filters={},
+                date=None,
+                user_agent=None,
+                key=None,
+            ),
+            time.monotonic(),
+            connection=True,
+        )
         if rule is None:
             return True
         if rule.kind == "tls_hang":
@@ -234,7 +247,7 @@ class Server:
         """A mistake of the simulator must not look like one of the portal."""
         try:
             return self.portal.portal(request, entry, time.monotonic())
-        except Exception as error:      # shown to whoever wrote the test
+        except Exception as error:  # shown to whoever wrote the test
             answer = self._broken(error)
             self.portal.journal.answered(entry, answer, None)
             return answer, None
@@ -254,8 +267,12 @@ class Server:
     def _say(self, request, answer, rule):
         if self.verbose:
             fault = f" fault={rule.kind}" if rule is not None else ""
-            print(f"{request.method} {request.path}?{without_key(request.query)} {answer.status} rows={answer.rows} "
-                  f"bytes={len(answer.body)}{fault} ua={request.headers.get('user-agent')!r}", file=sys.stderr, flush=True)
+            print(
+                f"{request.method} {request.path}?{without_key(request.query)} {answer.status} rows={answer.rows} "
+                f"bytes={len(answer.body)}{fault} ua={request.headers.get('user-agent')!r}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def act(server, action, value):

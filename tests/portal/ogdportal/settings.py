@@ -43,7 +43,10 @@ def _seconds(value):
 
 
 def _share(value):
-    _need(isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1, "a share of 0 to 1")
+    _need(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1,
+        "a share of 0 to 1",
+    )
 
 
 def _flag(value):
@@ -53,6 +56,7 @@ def _flag(value):
 def _one_of(*words):
     def check(value):
         _need(value in words, "one of " + ", ".join(map(repr, words)))
+
     return check
 
 
@@ -60,6 +64,7 @@ def _or_null(check):
     def check_or_null(value):
         if value is not None:
             check(value)
+
     return check_or_null
 
 
@@ -85,6 +90,7 @@ def _list_of(check):
         _need(isinstance(value, list), "a list")
         for item in value:
             check(item)
+
     return check_list
 
 
@@ -94,16 +100,19 @@ def _map_of(check_key, check_value):
         for key, item in value.items():
             check_key(key)
             check_value(item)
+
     return check_map
 
 
 def _object(**checks):
     """An object whose keys are all optional, and known."""
+
     def check_object(value):
         _need(isinstance(value, dict), "an object")
         for key, item in value.items():
             _need(key in checks, "one of the keys " + ", ".join(checks))
             checks[key](item)
+
     return check_object
 
 
@@ -161,6 +170,7 @@ def _later(value):
         _object(after=_count, set=_anything)(item)
         _need("after" in item and isinstance(item.get("set"), dict), '{"after": n, "set": {...}}')
         check_document(item["set"])
+
     _list_of(check)(value)
 
 
@@ -205,7 +215,12 @@ GLOBAL = {
     "lag": (0, _count),
     "keys": ([], _list_of(_text)),
     "sample_keys": ([], _list_of(_text)),
-    "rate": (None, _or_null(_object(calls=_count, window=_seconds, only=_one_of("sample", "all"), retry_after=_anything))),
+    "rate": (
+        None,
+        _or_null(
+            _object(calls=_count, window=_seconds, only=_one_of("sample", "all"), retry_after=_anything)
+        ),
+    ),
     "user_agent": ("any", _one_of("any", "strict")),
     "user_agent_hang": (45, _seconds),
     "latency": ({}, _object(base=_seconds, per_row=_seconds, scale=_seconds)),

@@ -22,11 +22,15 @@ class Truth:
     def __init__(self, rows, resource, places):
         self.columns = [resource.columns[place].id for place in places]
         self.records = len(rows)
-        self.quarantine = []            # (reason, column, row)
+        self.quarantine = []  # (reason, column, row)
         self.duplicates = 0
         self._keep = {}
         self._key = [n for n, place in enumerate(places) if resource.columns[place].id in resource.key]
-        self._values = [n for n, place in enumerate(places) if resource.columns[place].kind == NUMBER and n not in self._key]
+        self._values = [
+            n
+            for n, place in enumerate(places)
+            if resource.columns[place].kind == NUMBER and n not in self._key
+        ]
         normaliser = Normaliser(resource.columns, places)
         for row in rows:
             self._take(row, normaliser)
@@ -83,9 +87,17 @@ class Teller:
 
     def document(self, resource, view, dates, wanted, with_rows):
         """The answer of /truth over some dates."""
-        whole = {"resource": resource.uuid, "alias": resource.alias, "today": view.calendar.today.isoformat(),
-                 "columns": [resource.columns[place].id for place in _places(resource, wanted)],
-                 "records": 0, "rows": 0, "duplicates": 0, "quarantined": 0, "dates": {}}
+        whole = {
+            "resource": resource.uuid,
+            "alias": resource.alias,
+            "today": view.calendar.today.isoformat(),
+            "columns": [resource.columns[place].id for place in _places(resource, wanted)],
+            "records": 0,
+            "rows": 0,
+            "duplicates": 0,
+            "quarantined": 0,
+            "dates": {},
+        }
         for date in dates:
             one = self._one(resource, view, date, wanted, with_rows)
             for name in ("records", "rows", "duplicates", "quarantined"):
@@ -100,13 +112,21 @@ class Teller:
         reasons = {}
         for reason, _, _ in truth.quarantine:
             reasons[reason] = reasons.get(reason, 0) + 1
-        one = {"records": truth.records, "rows": len(truth.rows), "duplicates": truth.duplicates,
-               "quarantined": len(truth.quarantine), "reasons": reasons,
-               "full": resource.full_count(date, view.settings), "checksum": truth.checksum()}
+        one = {
+            "records": truth.records,
+            "rows": len(truth.rows),
+            "duplicates": truth.duplicates,
+            "quarantined": len(truth.quarantine),
+            "reasons": reasons,
+            "full": resource.full_count(date, view.settings),
+            "checksum": truth.checksum(),
+        }
         if with_rows:
             one["data"] = truth.rows
-            one["quarantine"] = [{"reason": reason, "column": column, "record": [_showable(plain(cell)) for cell in row]}
-                                 for reason, column, row in truth.quarantine]
+            one["quarantine"] = [
+                {"reason": reason, "column": column, "record": [_showable(plain(cell)) for cell in row]}
+                for reason, column, row in truth.quarantine
+            ]
         return one
 
 

@@ -8,7 +8,7 @@ import zlib
 
 OLD = {"apmc": False, "parenthesis": False, "uttarakhand": False, "keralam": False}
 NEW = {"apmc": True, "parenthesis": True, "uttarakhand": True, "keralam": True}
-WITHOUT_SUFFIX = 5      # of 100 markets, as recorded
+WITHOUT_SUFFIX = 5  # of 100 markets, as recorded
 
 
 def rules_of(settings, date):
@@ -66,7 +66,7 @@ class _Renamed(dict):
         if zlib.crc32(name.encode()) % 100 < WITHOUT_SUFFIX:
             return name
         bare = name.rstrip()
-        return f"{bare} APMC" + name[len(bare):]
+        return f"{bare} APMC" + name[len(bare) :]
 
     def _commodity(self, name):
         if not self.rules["parenthesis"] or not isinstance(name, str):

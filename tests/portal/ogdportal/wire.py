@@ -7,20 +7,26 @@ from http import HTTPStatus
 
 MOST_HEADER_BYTES = 65536
 MOST_BODY_BYTES = 4 * 1024 * 1024
-RESET_AHEAD = 21 * 86400        # X-RateLimit-Reset lies about three weeks ahead
+RESET_AHEAD = 21 * 86400  # X-RateLimit-Reset lies about three weeks ahead
 
 # As recorded on 2025-10-29.  "Remaining: 0" with "Limit: -1" means unlimited.
 GATEWAY_HEADERS = [
-    ("Access-Control-Allow-Headers", "Content-Type, Depth, User-Agent, X-File-Size, X-Requested-With, If-Modified-Since, X-File-Name, "
-                                     "Cache-Control, Access-Control-Allow-Origin"),
+    (
+        "Access-Control-Allow-Headers",
+        "Content-Type, Depth, User-Agent, X-File-Size, X-Requested-With, If-Modified-Since, X-File-Name, "
+        "Cache-Control, Access-Control-Allow-Origin",
+    ),
     ("Access-Control-Allow-Methods", "GET"),
     ("Access-Control-Allow-Origin", "*"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Content-Security-Policy", "default-src 'self'; object-src 'none'; script-src 'self';"),
-    ("Permissions-Policy", "accelerometer=(), autoplay=(), camera=(), cross-origin-isolated=(), display-capture=(), encrypted-media=(), "
-                           "fullscreen=(), geolocation=(), gyroscope=(), interest-cohort=(), magnetometer=(), microphone=(), "
-                           "payment=(), picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), sync-xhr=(), usb=(), "
-                           "web-share=(), xr-spatial-tracking=()"),
+    (
+        "Permissions-Policy",
+        "accelerometer=(), autoplay=(), camera=(), cross-origin-isolated=(), display-capture=(), encrypted-media=(), "
+        "fullscreen=(), geolocation=(), gyroscope=(), interest-cohort=(), magnetometer=(), microphone=(), "
+        "payment=(), picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), sync-xhr=(), usb=(), "
+        "web-share=(), xr-spatial-tracking=()",
+    ),
     ("Referrer-Policy", "Same-Origin"),
     ("Strict-Transport-Security", "max-age=31536000; includeSubDomains; preload;"),
     ("X-Content-Type-Options", "nosniff"),
@@ -39,7 +45,7 @@ class Request:
     path: str
     query: str
     version: str
-    headers: dict               # lower-case name -> value
+    headers: dict  # lower-case name -> value
     body: bytes = b""
 
     @property
@@ -55,6 +61,7 @@ class Answer:
     `chunks` replaces the body where it is too large to hold; `length` then
     says how long it is, or None for chunked.  `rows` is for the log.
     """
+
     status: int
     body: bytes = b""
     content_type: str = "application/json"
@@ -94,7 +101,7 @@ def _parse_head(head):
         if line:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-    if "://" in target:                     # the form a proxy is sent
+    if "://" in target:  # the form a proxy is sent
         target = "/" + target.split("://", 1)[1].partition("/")[2]
     path, _, query = target.partition("?")
     return Request(method, path, query, version, headers)
@@ -111,7 +118,11 @@ def head(answer, now, keep_alive, framing):
     elif framing != "close":
         lines.append(f"Content-Length: {framing}")
     lines.append(f"Date: {formatdate(now, usegmt=True)}")
-    lines += ["X-RateLimit-Limit: -1", "X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {int(now) + RESET_AHEAD}"]
+    lines += [
+        "X-RateLimit-Limit: -1",
+        "X-RateLimit-Remaining: 0",
+        f"X-RateLimit-Reset: {int(now) + RESET_AHEAD}",
+    ]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     lines.append(f"Connection: {'keep-alive' if keep_alive and framing != 'close' else 'close'}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")

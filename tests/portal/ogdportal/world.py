@@ -13,7 +13,7 @@ from collections import namedtuple
 from . import names
 
 Market = namedtuple("Market", "state district name lines")
-Line = namedtuple("Line", "texts code price")       # texts: state .. grade
+Line = namedtuple("Line", "texts code price")  # texts: state .. grade
 Crop = namedtuple("Crop", "name code price varieties")
 
 N_CROPS = 220
@@ -55,8 +55,14 @@ class World:
         rng = self._extra_rng
         while len(self._extra) < count:
             market, crop = rng.choice(self.markets), rng.choice(self.crops)
-            texts = (market.state, market.district, market.name, crop.name, rng.choice(crop.varieties),
-                     rng.choice(names.GRADES)[0])
+            texts = (
+                market.state,
+                market.district,
+                market.name,
+                crop.name,
+                rng.choice(crop.varieties),
+                rng.choice(names.GRADES)[0],
+            )
             if texts not in self._extra_taken:
                 self._extra_taken.add(texts)
                 self._extra.append(Line(texts, crop.code, crop.price * (0.8 + 0.4 * rng.random())))
