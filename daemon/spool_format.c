@@ -1,0 +1,406 @@
+/*
+ * What the bytes of a spool file mean. SPDX-License-Identifier: Apache-2.0
+ *
+ * Everything that comes from a file is input: it is checked here and never asserted.
+ */
+
+#include "daemon/spool_format.h"
+
+#include <ctype.h>
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+static const char magic[8] = {'o', 'g', 'd', 's', 'p', 'o', 'o', 'l'};
+
+/* ---- file head and block heads ---- */
+
+static void put32(unsigned char *out, uint32_t v)
+{
+	v = htole32(v);
+	memcpy(out, &v, sizeof(v));
+}
+
+static void put64(unsigned char *out, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(out, &v, sizeof(v));
+}
+
+static uint32_t get32(const unsigned char *in)
+{
+	uint32_t v;
+
+	memcpy(&v, in, sizeof(v));
+	return le32toh(v);
+}
+
+static uint64_t get64(const unsigned char *in)
+{
+	uint64_t v;
+
+	memcpy(&v, in, sizeof(v));
+	return le64toh(v);
+}
+
+void spool_file_head(unsigned char out[static SPOOL_FILE_HEAD_BYTES])
+{
+	memcpy(out, magic, sizeof(magic));
+	put32(out + 8, SPOOL_VERSION);
+	put32(out + 12, 0);
+}
+
+const char *spool_file_head_check(const unsigned char head[static SPOOL_FILE_HEAD_BYTES])
+{
+	if (memcmp(head, magic, sizeof(magic)) != 0) {
+		return "not a spool file";
+	}
+	if (get32(head + 8) != SPOOL_VERSION || get32(head + 12) != 0) {
+		return "unknown version";
+	}
+	return NULL;
+}
+
+enum { HASH_AT = SPOOL_BLOCK_HEAD_BYTES - 8 };
+
+uint64_t spool_block_hash(
+	const unsigned char head[static SPOOL_BLOCK_HEAD_BYTES], uint64_t body_hash)
+{
+	return XXH64(head, HASH_AT, body_hash);
+}
+
+void spool_block_encode(const struct spool_block *block, uint64_t body_hash,
+	unsigned char out[static SPOOL_BLOCK_HEAD_BYTES])
+{
+	put32(out, block->type);
+	put32(out + 4, block->number);
+	put64(out + 8, block->length);
+	put64(out + 16, block->raw_bytes);
+	put64(out + 24, block->page.rows);
+	put64(out + 32, (uint64_t)block->page.total);
+	put64(out + 40, (uint64_t)block->page.updated);
+	put64(out + 48, (uint64_t)block->page.fetched_us);
+	put64(out + HASH_AT, spool_block_hash(out, body_hash));
+}
+
+void spool_block_decode(
+	const unsigned char head[static SPOOL_BLOCK_HEAD_BYTES], struct spool_block *ret)
+{
+	*ret = (struct spool_block){
+		.type = get32(head),
+		.number = get32(head + 4),
+		.length = get64(head + 8),
+		.raw_bytes = get64(head + 16),
+		.page =
+			{
+				.rows = get64(head + 24),
+				.total = (int64_t)get64(head + 32),
+				.updated = (int64_t)get64(head + 40),
+				.fetched_us = (int64_t)get64(head + 48),
+			},
+		.hash = get64(head + HASH_AT),
+	};
+}
+
+void spool_append_text_block(
+	struct buffer *out, enum spool_block_type type, uint32_t number, const char *text)
+{
+	struct spool_block block = {.type = type, .number = number, .length = strlen(text)};
+	unsigned char head[SPOOL_BLOCK_HEAD_BYTES];
+
+	spool_block_encode(&block, XXH64(text, block.length, 0), head);
+	buffer_append(out, head, sizeof(head));
+	buffer_append(out, text, block.length);
+}
+
+/* ---- header and outcome ---- */
+
+const char *slice_state_name(enum slice_state state)
+{
+	switch (state) {
+	case SLICE_PROVEN:
+		return "proven";
+	case SLICE_PARTIAL:
+		return "partial";
+	case SLICE_SUSPECT:
+		return "suspect";
+	case SLICE_FAILED:
+		return "failed";
+	}
+	return "unknown";
+}
+
+static bool state_parse(const char *name, enum slice_state *ret)
+{
+	static const enum slice_state states[] = {
+		SLICE_PROVEN, SLICE_PARTIAL, SLICE_SUSPECT, SLICE_FAILED};
+
+	for (size_t i = 0; name && i < N_ELEMENTS(states); i++) {
+		if (strcmp(name, slice_state_name(states[i])) == 0) {
+			*ret = states[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static json_t *ascii_of(const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+
+	for (char *p = copy; p && *p; p++) {
+		if (!isascii((unsigned char)*p)) {
+			*p = '?';
+		}
+	}
+	return copy ? json_string(copy) : NULL;
+}
+
+/*
+ * A JSON string of any bytes: texts that quote the portal may have been cut to their array in the
+ * middle of a character, or may be no UTF-8 at all. They must not keep an outcome off the disk.
+ */
+static json_t *text_of(const char *text)
+{
+	size_t len = strlen(text);
+	json_t *value = json_stringn(text, len);
+
+	for (int i = 0; !value && i < 3 && len > 0; i++) {
+		value = json_stringn(text, --len);
+	}
+	return value ? value : ascii_of(text);
+}
+
+/* Takes the object. One line, so that strings(1) shows it as one. */
+static char *dump(json_t *take_object, int failed)
+{
+	char *text = failed ? NULL : json_dumps(take_object, JSON_COMPACT);
+
+	json_decref(take_object);
+	return text;
+}
+
+char *spool_header_format(const struct spool_header *header)
+{
+	json_t *o = json_object();
+	int r = 0;
+
+	r |= json_object_set_new(o, "run", json_integer(header->run));
+	r |= json_object_set_new(o, "uuid", text_of(header->uuid));
+	r |= json_object_set_new(o, "dataset", text_of(header->dataset));
+	r |= json_object_set_new(o, "source", text_of(header->source));
+	r |= json_object_set_new(o, "slice", text_of(header->slice));
+	r |= json_object_set_new(
+		o, "day", header->day == INT32_MIN ? json_null() : json_integer(header->day));
+	r |= json_object_set_new(o, "started_us", json_integer(header->started_us));
+	r |= json_object_set_new(o, "trigger", text_of(header->trigger));
+	return dump(o, r);
+}
+
+char *spool_outcome_format(const struct spool_outcome *outcome)
+{
+	json_t *o = json_object();
+	int r = 0;
+
+	r |= json_object_set_new(o, "state", json_string(slice_state_name(outcome->state)));
+	r |= json_object_set_new(o, "reason", text_of(outcome->reason));
+	r |= json_object_set_new(o, "text", text_of(outcome->text));
+	r |= json_object_set_new(o, "expected", json_integer(outcome->expected));
+	r |= json_object_set_new(o, "received", json_integer((json_int_t)outcome->received));
+	r |= json_object_set_new(o, "distinct", json_integer((json_int_t)outcome->distinct));
+	r |= json_object_set_new(o, "quarantined", json_integer((json_int_t)outcome->quarantined));
+	r |= json_object_set_new(o, "pages", json_integer(outcome->pages));
+	r |= json_object_set_new(o, "passes", json_integer(outcome->passes));
+	r |= json_object_set_new(o, "updated", json_integer(outcome->updated));
+	r |= json_object_set_new(o, "finished_us", json_integer(outcome->finished_us));
+	return dump(o, r);
+}
+
+static bool get_text(const json_t *o, const char *key, char *out, size_t size)
+{
+	const json_t *value = json_object_get(o, key);
+
+	if (!json_is_string(value) || json_string_length(value) >= size) {
+		return false;
+	}
+	/* jansson refuses a NUL inside unless told otherwise, so this is all of it. */
+	memcpy(out, json_string_value(value), json_string_length(value) + 1);
+	return true;
+}
+
+static bool get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret)
+{
+	const json_t *value = json_object_get(o, key);
+
+	if (!json_is_integer(value) || json_integer_value(value) < min ||
+		json_integer_value(value) > max) {
+		return false;
+	}
+	*ret = json_integer_value(value);
+	return true;
+}
+
+static bool get_count(const json_t *o, const char *key, uint64_t *ret)
+{
+	int64_t v;
+
+	if (!get_int(o, key, 0, INT64_MAX, &v)) {
+		return false;
+	}
+	*ret = (uint64_t)v;
+	return true;
+}
+
+static bool get_unsigned(const json_t *o, const char *key, unsigned *ret)
+{
+	int64_t v;
+
+	if (!get_int(o, key, 0, UINT32_MAX, &v)) {
+		return false;
+	}
+	*ret = (unsigned)v;
+	return true;
+}
+
+static bool get_day(const json_t *o, int32_t *ret)
+{
+	int64_t day = INT32_MIN;
+
+	if (!json_is_null(json_object_get(o, "day")) &&
+		!get_int(o, "day", INT32_MIN + 1, INT32_MAX, &day)) {
+		return false;
+	}
+	*ret = (int32_t)day;
+	return true;
+}
+
+static json_t *load(const char *json, size_t len)
+{
+	json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!json_is_object(o)) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+const char *spool_header_parse(const char *json, size_t len, struct spool_header *ret)
+{
+	json_auto_t *o = load(json, len);
+
+	if (!o) {
+		return "the header is no JSON object";
+	}
+	*ret = (struct spool_header){.run = 0};
+	if (!get_int(o, "run", 1, INT64_MAX, &ret->run) ||
+		!get_text(o, "uuid", ret->uuid, sizeof(ret->uuid)) ||
+		!spool_uuid_is_valid(ret->uuid) ||
+		!get_text(o, "dataset", ret->dataset, sizeof(ret->dataset)) ||
+		!get_text(o, "source", ret->source, sizeof(ret->source)) ||
+		!get_text(o, "slice", ret->slice, sizeof(ret->slice)) || !get_day(o, &ret->day) ||
+		!get_int(o, "started_us", INT64_MIN, INT64_MAX, &ret->started_us) ||
+		!get_text(o, "trigger", ret->trigger, sizeof(ret->trigger))) {
+		return "the header lacks a field, or one is malformed";
+	}
+	return NULL;
+}
+
+const char *spool_outcome_parse(const char *json, size_t len, struct spool_outcome *ret)
+{
+	json_auto_t *o = load(json, len);
+
+	if (!o) {
+		return "the outcome is no JSON object";
+	}
+	*ret = (struct spool_outcome){.state = SLICE_FAILED};
+	if (!state_parse(json_string_value(json_object_get(o, "state")), &ret->state) ||
+		!get_text(o, "reason", ret->reason, sizeof(ret->reason)) ||
+		!get_text(o, "text", ret->text, sizeof(ret->text)) ||
+		!get_int(o, "expected", -1, INT64_MAX, &ret->expected) ||
+		!get_count(o, "received", &ret->received) ||
+		!get_count(o, "distinct", &ret->distinct) ||
+		!get_count(o, "quarantined", &ret->quarantined) ||
+		!get_unsigned(o, "pages", &ret->pages) ||
+		!get_unsigned(o, "passes", &ret->passes) ||
+		!get_int(o, "updated", INT64_MIN, INT64_MAX, &ret->updated) ||
+		!get_int(o, "finished_us", INT64_MIN, INT64_MAX, &ret->finished_us)) {
+		return "the outcome lacks a field, or one is malformed";
+	}
+	return NULL;
+}
+
+/* ---- names ---- */
+
+bool spool_uuid_is_valid(const char *uuid)
+{
+	for (int i = 0; i < SPOOL_UUID_BYTES - 1; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+		char c = uuid[i];
+
+		if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+			return false;
+		}
+	}
+	return uuid[SPOOL_UUID_BYTES - 1] == '\0';
+}
+
+static const char *suffix_text(enum spool_suffix suffix)
+{
+	switch (suffix) {
+	case SPOOL_PART:
+		return ".part";
+	case SPOOL_READY:
+		return ".ready";
+	case SPOOL_LOADED:
+		return ".loaded";
+	case SPOOL_DAMAGED:
+		return ".damaged";
+	}
+	return "";
+}
+
+void spool_name_format(const struct spool_name *name, char out[static SPOOL_FILE_NAME_BYTES])
+{
+	snprintf(out, SPOOL_FILE_NAME_BYTES, "%" PRId64 "-%s%s", name->run, name->uuid,
+		suffix_text(name->suffix));
+}
+
+static bool suffix_parse(const char *text, enum spool_suffix *ret)
+{
+	static const enum spool_suffix suffixes[] = {
+		SPOOL_PART, SPOOL_READY, SPOOL_LOADED, SPOOL_DAMAGED};
+
+	for (size_t i = 0; i < N_ELEMENTS(suffixes); i++) {
+		if (strcmp(text, suffix_text(suffixes[i])) == 0) {
+			*ret = suffixes[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+bool spool_name_parse(const char *text, struct spool_name *ret)
+{
+	char again[SPOOL_FILE_NAME_BYTES];
+	char *end;
+
+	errno = 0;
+	ret->run = strtoll(text, &end, 10);
+	if (errno != 0 || ret->run <= 0 || *end != '-' || strlen(end) < SPOOL_UUID_BYTES) {
+		return false;
+	}
+	memcpy(ret->uuid, end + 1, SPOOL_UUID_BYTES - 1);
+	ret->uuid[SPOOL_UUID_BYTES - 1] = '\0';
+	if (!spool_uuid_is_valid(ret->uuid) ||
+		!suffix_parse(end + SPOOL_UUID_BYTES, &ret->suffix)) {
+		return false;
+	}
+	/* Only the spelling that we write: no sign, no leading zero or space. */
+	spool_name_format(ret, again);
+	return strcmp(text, again) == 0;
+}
