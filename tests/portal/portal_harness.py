@@ -10,7 +10,7 @@ import os
 import select
 import subprocess
 import tempfile
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 PROGRAM = os.path.join(os.path.dirname(os.path.realpath(__file__)), "ogdsync-portal")
 DAILY = "9ef84268-d588-465a-a308-a864a43d0070"
@@ -50,7 +50,8 @@ class Portal:
         except BaseException:
             self.stop()
             raise
-        self.port = int(self.url.rpartition(":")[2])
+        parts = urlsplit(self.url)
+        self.host, self.port = parts.hostname, parts.port
 
     def _ready_line(self):
         if not select.select([self.process.stdout], [], [], READY_SECONDS)[0]:
@@ -82,7 +83,7 @@ class Portal:
             return file.read()
 
     def _steer(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=120)
+        connection = http.client.HTTPConnection(self.host, self.control_port, timeout=120)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()

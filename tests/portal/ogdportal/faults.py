@@ -9,6 +9,8 @@ page of this resource" stays the third whatever else happens.
 import random
 import re
 
+from . import deliver, huge
+
 STATUS = re.compile(r"[1-5]\d\d")
 
 # kind -> parameters it takes (deliver.py says what each does)
@@ -47,22 +49,43 @@ DELIVERY_KINDS = {
 CONNECTION_KINDS = {"tls_drop": set(), "tls_hang": {"seconds"}, "accept_close": set(), "accept_reset": set()}
 KINDS = {**ANSWER_KINDS, **DELIVERY_KINDS, **CONNECTION_KINDS}
 
+NUMBER = (int, float)
+TYPES = {
+    "status": int,
+    "bytes": int,
+    "rows": int,
+    "at": NUMBER,
+    "seconds": NUMBER,
+    "pause": NUMBER,
+    "reset": bool,
+    "gzip": bool,
+    "declared": bool,
+    "headers": dict,
+    "body": str,
+    "content_type": str,
+    "location": str,
+    "message": str,
+}
+WORDS = {"framing": ("close", "chunked", "length"), "then": ("close", "answer")}
+SHAPES = {"huge": huge.SHAPES, "malformed": tuple(deliver.MALFORMED)}
+
+# condition -> what it is given; the first seven count matching calls
 CONDITIONS = {
-    "every",
-    "first",
-    "after",
-    "calls",
-    "probability",
-    "times",
-    "seconds_long",
-    "path",
-    "resource",
-    "offset",
-    "limit_over",
-    "date",
-    "filter",
-    "user_agent",
-    "key",
+    "every": int,
+    "first": int,
+    "after": int,
+    "calls": list,
+    "times": int,
+    "probability": NUMBER,
+    "seconds_long": NUMBER,
+    "path": str,
+    "resource": str,
+    "offset": (int, list),
+    "limit_over": int,
+    "date": str,
+    "filter": dict,
+    "user_agent": str,
+    "key": str,
 }
 
 
@@ -85,8 +108,11 @@ class Rule:
         unknown = self.given.keys() - KINDS[self.kind]
         if unknown:
             raise ValueError(f"fault {self.kind!r} does not take {', '.join(sorted(unknown))}")
+        _check_parameters(self.kind, self.given)
         self.when = document.get("when", {})
         _check_when(self.when)
+        if self.for_connections and self.when.keys() & _CHECKS.keys():
+            raise ValueError(f"when: {self.kind} happens before there is a call to look at")
         self.matched = 0
         self.fired = 0
         self.since = None
@@ -136,21 +162,38 @@ def _kind_of(text):
     return text, {}
 
 
+def _check_parameters(kind, given):
+    """A parameter of the wrong sort must not wait for the call to be found."""
+    for name, value in given.items():
+        if name == "shape":
+            _one_of(name, value, SHAPES[kind])
+        elif name in WORDS:
+            _one_of(name, value, WORDS[name])
+        elif name in TYPES and (not isinstance(value, TYPES[name]) or _is_odd_flag(value, TYPES[name])):
+            raise ValueError(f"{name}: {value!r} will not do for fault {kind!r}")
+
+
+def _is_odd_flag(value, wanted):
+    """True is an int to Python, and no number to us."""
+    return isinstance(value, bool) and wanted is not bool
+
+
+def _one_of(name, value, words):
+    if value not in words:
+        raise ValueError(f"{name}: {value!r} is none of {', '.join(words)}")
+
+
 def _check_when(when):
     if not isinstance(when, dict):
         raise ValueError("when: expected an object")
-    unknown = when.keys() - CONDITIONS
-    if unknown:
-        raise ValueError(
-            f"when: no condition {', '.join(sorted(unknown))}; there are {', '.join(sorted(CONDITIONS))}"
-        )
-    for name in ("every", "first", "after", "times", "limit_over"):
-        if name in when and (not isinstance(when[name], int) or when[name] < (name == "every")):
-            raise ValueError(f"when.{name}: expected a number")
-    if "calls" in when and not isinstance(when["calls"], list):
-        raise ValueError("when.calls: expected a list of numbers")
-    if "filter" in when and not isinstance(when["filter"], dict):
-        raise ValueError("when.filter: expected an object")
+    for name, value in when.items():
+        if name not in CONDITIONS:
+            raise ValueError(f"when: no condition {name}; there are {', '.join(CONDITIONS)}")
+        wanted = CONDITIONS[name]
+        if not isinstance(value, wanted) or _is_odd_flag(value, wanted):
+            raise ValueError(f"when.{name}: {value!r} will not do")
+    if when.get("every", 1) < 1:
+        raise ValueError("when.every: at least 1")
 
 
 def _matches(when, call):
@@ -211,15 +254,16 @@ class Faults:
         old = {repr(rule.document): rule for rule in self._rules}
         self._rules = [old.pop(repr(rule.document), rule) for rule in fresh]
 
-    def pick(self, call, now, connection=False):
-        """The rule that this call falls to, or None.
+    def pick(self, call, now):
+        """The rule that this call falls to, or None; a call of None is a new
+        connection.
 
         Every rule sees the call, also behind one that fired: counts must not
         depend on other rules.
         """
         chosen = None
         for rule in self._rules:
-            if rule.for_connections == connection and rule.fires(call, self.seed, now) and chosen is None:
+            if rule.for_connections == (call is None) and rule.fires(call, self.seed, now) and chosen is None:
                 chosen = rule
         if chosen is not None:
             self.fired[chosen.kind] = self.fired.get(chosen.kind, 0) + 1

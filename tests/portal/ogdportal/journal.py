@@ -50,7 +50,7 @@ class Journal:
         self.totals["bytes"] += len(answer.body)
 
     def end(self, entry, done):
-        """The call is over; `done`: sent as planned, not broken off."""
+        """The call is over; `done`: as planned, the client did not leave."""
         entry["done"] = done
         self.in_flight -= 1
 

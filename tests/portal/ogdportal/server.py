@@ -11,7 +11,6 @@ import struct
 import sys
 import time
 import traceback
-from types import SimpleNamespace
 
 from . import errors, wire as http
 from .deliver import deliver
@@ -33,15 +32,18 @@ class Wire:
     def __init__(self, reader, writer):
         self._reader, self._writer = reader, writer
         self.keep_alive = True
+        self.client_left = False
 
     async def send(self, data):
         """All of data, or ClientGone."""
         if self._writer.transport.is_closing():
+            self.client_left = True
             raise ClientGone
         try:
             self._writer.write(data)
             await self._writer.drain()
         except (ConnectionError, ssl.SSLError):
+            self.client_left = True
             raise ClientGone from None
 
     async def wait(self, seconds):
@@ -52,6 +54,7 @@ class Wire:
             if left <= 0:
                 return True
             await asyncio.sleep(min(STEP, left))
+        self.client_left = True
         return False
 
     def reset(self):
@@ -158,21 +161,7 @@ class Server:
         if self.control_only:
             return True
         self.portal.journal.totals["connections"] += 1
-        rule = self.portal.faults.pick(
-            SimpleNamespace(
-                path="",
-                alias=None,
-                uuid=None,
-                offset=0,
-                limit=0,
-                filters={},
-                date=None,
-                user_agent=None,
-                key=None,
-            ),
-            time.monotonic(),
-            connection=True,
-        )
+        rule = self.portal.faults.pick(None, time.monotonic())
         if rule is None:
             return True
         if rule.kind == "tls_hang":
@@ -226,7 +215,6 @@ class Server:
         """A call to the portal, noted in its journal."""
         portal, journal = self.portal, self.portal.journal
         entry = journal.begin(request, portal.calls + 1, number, time.monotonic() - portal.began)
-        done = False
         try:
             if request.method not in ("GET", "HEAD"):
                 answer, rule = errors.gateway(405), None
@@ -237,11 +225,9 @@ class Server:
             seconds = portal.latency(answer)
             if seconds and not await wire.wait(seconds):
                 return False
-            alive = await deliver(wire, answer, rule, request.method == "HEAD")
-            done = True
-            return alive
+            return await deliver(wire, answer, rule, request.method == "HEAD")
         finally:
-            journal.end(entry, done)
+            journal.end(entry, not wire.client_left)
 
     def _guarded_portal(self, request, entry):
         """A mistake of the simulator must not look like one of the portal."""

@@ -38,6 +38,10 @@ def _integer(value):
     _need(isinstance(value, int) and not isinstance(value, bool), "a whole number")
 
 
+def _number(value):
+    _need(isinstance(value, (int, float)) and not isinstance(value, bool), "a number")
+
+
 def _seconds(value):
     _need(isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0, "seconds")
 
@@ -126,7 +130,7 @@ def _anything(_value):
 
 def _fill(value):
     if isinstance(value, dict):
-        _object(start=_share, per_call=_anything, least=_share, most=_share)(value)
+        _object(start=_share, per_call=_number, least=_share, most=_share)(value)
     else:
         _share(value)
 
