@@ -128,12 +128,17 @@ static struct conn *conn_new(struct httpd_listener *listener, struct MHD_Connect
 	return conn;
 }
 
+/*
+ * A daemon that was at its limit (of connections, or of the process's descriptors) watches its
+ * listening socket again only at the next MHD_run(), for which nothing else might give cause.
+ */
 static void conn_free(struct conn *conn)
 {
 	struct httpd *httpd = conn->listener->httpd;
 
 	assert(!conn->request);
 	conn->listener->n_conns--;
+	listener_wake(conn->listener);
 	if (conn->state != CONN_CUT) {
 		TAILQ_REMOVE(&httpd->conns, conn, link);
 	}
