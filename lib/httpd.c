@@ -4,7 +4,7 @@
  *
  * The happy path: each listener is one libmicrohttpd daemon without threads. Its epoll descriptor
  * stands in a uv_poll; whenever it turns readable, or the time that libmicrohttpd named is over,
- * MHD_run() does what is to be done and calls back into httpd-request.c. A handler that does not
+ * MHD_run() does what is to be done and calls back into httpd_request.c. A handler that does not
  *answer at once leaves its connection suspended; httpd_reply() resumes it and wakes the listener.
  *
  *	             whole request                answer               answer sent
@@ -35,7 +35,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/httpd-private.h"
+#include "lib/httpd_private.h"
 
 enum {
 	DEADLINE_MS = 10000,

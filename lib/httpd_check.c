@@ -2,7 +2,7 @@
  * The parts of HTTP that are decided by looking at text. SPDX-License-Identifier: Apache-2.0
  */
 
-#include "lib/httpd-check.h"
+#include "lib/httpd_check.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,5 +1,5 @@
 /*
- * lib/httpd-check. SPDX-License-Identifier: Apache-2.0
+ * lib/httpd_check. SPDX-License-Identifier: Apache-2.0
  */
 
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/attr.h"
-#include "lib/httpd-check.h"
+#include "lib/httpd_check.h"
 
 static void test_host(void **state)
 {

@@ -3,7 +3,7 @@
 /*
  * What the three files of the HTTP server share. SPDX-License-Identifier: Apache-2.0
  *
- * httpd.c has the loop, the deadlines and the end; httpd-listen.c the sockets; httpd-request.c
+ * httpd.c has the loop, the deadlines and the end; httpd_listen.c the sockets; httpd_request.c
  * what happens between a request and its answer. Nobody else includes this.
  */
 
@@ -81,7 +81,7 @@ struct httpd_request {
 void conn_enter(struct conn *conn, enum conn_state state);
 void listener_wake(struct httpd_listener *listener);
 
-/* httpd-listen.c: a listening descriptor and the listener's names; -1 with the reason. */
+/* httpd_listen.c: a listening descriptor and the listener's names; -1 with the reason. */
 int listen_unix(struct httpd_listener *listener, const char *path, mode_t mode,
 	struct error *error) must_check;
 int listen_tcp(struct httpd_listener *listener, const char *host, unsigned port,
@@ -89,7 +89,7 @@ int listen_tcp(struct httpd_listener *listener, const char *host, unsigned port,
 int listen_adopt(struct httpd_listener *listener, int fd, struct error *error) must_check;
 void listen_remove_file(const struct httpd_listener *listener);
 
-/* httpd-request.c: libmicrohttpd's callbacks, cls is the listener. */
+/* httpd_request.c: libmicrohttpd's callbacks, cls is the listener. */
 enum MHD_Result on_mhd_access(void *cls, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *version, const char *data, size_t *n_data, void **request);
 void on_mhd_completed(void *cls, struct MHD_Connection *connection, void **request,

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/httpd-private.h"
+#include "lib/httpd_private.h"
 
 enum { BACKLOG = 128 };
 

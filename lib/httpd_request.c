@@ -22,8 +22,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/httpd-check.h"
-#include "lib/httpd-private.h"
+#include "lib/httpd_check.h"
+#include "lib/httpd_private.h"
 
 static struct httpd_request *request_new(
 	struct conn *conn, struct MHD_Connection *connection, const char *path)
