@@ -48,7 +48,7 @@ struct proof *proof_free(struct proof *proof);
 /* One answer: begin, each record's identity, then its total and what follows from it. */
 void proof_begin_answer(struct proof *proof);
 int proof_add(struct proof *proof, uint64_t identity) must_check; /* 0 or -ENOMEM */
-enum proof_step proof_end_answer(struct proof *proof, int64_t total);
+enum proof_step proof_end_answer(struct proof *proof, int64_t total, int64_t updated);
 /* The answer was cut or failed: nothing of it counts. */
 void proof_abort_answer(struct proof *proof);
 
