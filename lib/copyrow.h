@@ -9,9 +9,12 @@
  * normalised, so that writing one is a copy of its bytes.
  */
 
+#include <assert.h>
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/attr.h"
 #include "lib/buffer.h"
@@ -24,7 +27,13 @@ struct field {
 
 static const struct field field_null = {.len = -1};
 
-/* The 19 bytes that open a binary COPY stream, and the -1 that ends one. */
+enum { COPYROW_HEADER_BYTES = 19, COPYROW_TRAILER_BYTES = 2 };
+
+/* PostgreSQL counts from 2000-01-01; everything above this file counts from 1970-01-01. */
+#define COPYROW_EPOCH_DAYS 10957
+#define COPYROW_EPOCH_US   (COPYROW_EPOCH_DAYS * INT64_C(86400000000))
+
+/* What opens a binary COPY stream, and the count of -1 that ends one. */
 void copyrow_header(struct buffer *out);
 void copyrow_trailer(struct buffer *out);
 
@@ -34,8 +43,8 @@ void copyrow_null(struct buffer *out);
 void copyrow_text(struct buffer *out, const char *text, size_t len);
 void copyrow_int4(struct buffer *out, int32_t v);
 void copyrow_int8(struct buffer *out, int64_t v);
-void copyrow_date(struct buffer *out, int32_t day);           /* days since 1970-01-01 */
-void copyrow_timestamp(struct buffer *out, int64_t us);       /* microseconds since 1970 UTC */
+void copyrow_date(struct buffer *out, int32_t day);     /* days since 1970-01-01 */
+void copyrow_timestamp(struct buffer *out, int64_t us); /* microseconds since 1970 UTC */
 void copyrow_bool(struct buffer *out, bool v);
 
 /* The same values as fields: `store` keeps the bytes and must live as long as the field. */
@@ -44,20 +53,42 @@ struct field field_int8(int64_t v, unsigned char store[static 8]);
 struct field field_date(int32_t day, unsigned char store[static 4]);
 struct field field_timestamp(int64_t us, unsigned char store[static 8]);
 
-/* And back; the field must not be NULL and must have the type's length (asserted). */
-int32_t field_to_int4(struct field field);
-int64_t field_to_int8(struct field field);
+/*
+ * And back; the field must not be NULL and must have the type's length (asserted). Integers are
+ * read for every comparison of a sort, so they are inline.
+ */
+static inline int32_t field_to_int4(struct field field)
+{
+	uint32_t be;
+
+	assert(field.len == sizeof(be));
+	memcpy(&be, field.data, sizeof(be));
+	return (int32_t)be32toh(be);
+}
+
+static inline int64_t field_to_int8(struct field field)
+{
+	uint64_t be;
+
+	assert(field.len == sizeof(be));
+	memcpy(&be, field.data, sizeof(be));
+	return (int64_t)be64toh(be);
+}
+
+/* PostgreSQL's infinity and -infinity are the largest and the smallest integer, both ways. */
 int32_t field_to_date(struct field field);
 int64_t field_to_timestamp(struct field field);
 
 /*
- * Take one tuple apart. Returns its bytes in all, 0 when `len` holds only a part of it, or -1 when
- * it is malformed or has another count than n_fields.
+ * Take one tuple apart; the fields point into `data`. Returns its bytes in all, 0 when `len` holds
+ * only a part of it, or -1 when it is malformed or has another count than n_fields (the trailer,
+ * for one).
  */
 long copyrow_parse(const void *data, size_t len, struct field *fields, unsigned n_fields);
 
 /*
- * A stream of tuples cut anywhere (COPY TO STDOUT BINARY arrives row by row, files do not): skips
- * the header, ends at the trailer.
+ * The ends of a stream that may be cut anywhere. The header's bytes in all (19, and an extension
+ * if there is one), 0 when `len` holds only a part of it, -1 when it is none.
  */
-enum { COPYROW_HEADER_BYTES = 19 };
+long copyrow_parse_header(const void *data, size_t len);
+bool copyrow_is_trailer(const void *data, size_t len);
