@@ -6,7 +6,6 @@
 
 #include "daemon/spool_format.h"
 
-#include <ctype.h>
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -148,16 +147,26 @@ static bool state_parse(const char *name, enum slice_state *ret)
 	return false;
 }
 
-static json_t *ascii_of(const char *text)
+/* How many bytes the character at `p` has; 0: these are no UTF-8 (RFC 3629, section 4). */
+static size_t character_bytes(const unsigned char *p)
 {
-	_cleanup_free_ char *copy = strdup(text);
+	unsigned char low = 0x80, high = 0xbf; /* of the second byte */
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 
-	for (char *p = copy; p && *p; p++) {
-		if (!isascii((unsigned char)*p)) {
-			*p = '?';
+	if (n < 2 || p[0] > 0xf4) {
+		return n == 1;
+	}
+	low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : low;
+	high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : high;
+	if (p[1] < low || p[1] > high) {
+		return 0;
+	}
+	for (size_t i = 2; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			return 0;
 		}
 	}
-	return copy ? json_string(copy) : NULL;
+	return n;
 }
 
 /*
@@ -166,22 +175,36 @@ static json_t *ascii_of(const char *text)
  */
 static json_t *text_of(const char *text)
 {
-	size_t len = strlen(text);
-	json_t *value = json_stringn(text, len);
+	_cleanup_buffer_ struct buffer clean = {0};
 
-	for (int i = 0; !value && i < 3 && len > 0; i++) {
-		value = json_stringn(text, --len);
+	while (*text) {
+		size_t n = character_bytes((const unsigned char *)text);
+
+		buffer_append(&clean, n > 0 ? text : "?", n > 0 ? n : 1);
+		text += n > 0 ? n : 1;
 	}
-	return value ? value : ascii_of(text);
+	return buffer_failed(&clean) ? NULL : json_stringn(buffer_str(&clean), clean.len);
 }
 
-/* Takes the object. One line, so that strings(1) shows it as one. */
+static int append_piece(const char *data, size_t len, void *arg)
+{
+	buffer_append(arg, data, len);
+	return 0;
+}
+
+/*
+ * Takes the object. One line, so that strings(1) shows it as one. Not by json_dumps(): when its
+ * buffer finds no memory it may leave a piece out and go on. Ours remembers that it failed.
+ */
 static char *dump(json_t *take_object, int failed)
 {
-	char *text = failed ? NULL : json_dumps(take_object, JSON_COMPACT);
+	struct buffer text = {0};
 
+	if (failed || json_dump_callback(take_object, append_piece, &text, JSON_COMPACT) < 0) {
+		text.failed = true;
+	}
 	json_decref(take_object);
-	return text;
+	return buffer_steal(&text);
 }
 
 char *spool_header_format(const struct spool_header *header)
@@ -278,23 +301,29 @@ static bool get_day(const json_t *o, int32_t *ret)
 	return true;
 }
 
+/*
+ * NULL when out of memory. What jansson could not keep of a text it may leave out without a word;
+ * so the text must come out again as it went in. It does, for it was written by dump().
+ */
 static json_t *load(const char *json, size_t len)
 {
 	json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
+	_cleanup_free_ char *again = o ? dump(json_incref(o), 0) : NULL;
 
-	if (!json_is_object(o)) {
+	if (!again || strlen(again) != len || memcmp(again, json, len) != 0) {
 		json_decref(o);
 		return NULL;
 	}
 	return o;
 }
 
-const char *spool_header_parse(const char *json, size_t len, struct spool_header *ret)
+int spool_header_parse(
+	const char *json, size_t len, struct spool_header *ret, const char **ret_wrong)
 {
 	json_auto_t *o = load(json, len);
 
 	if (!o) {
-		return "the header is no JSON object";
+		return -ENOMEM;
 	}
 	*ret = (struct spool_header){.run = 0};
 	if (!get_int(o, "run", 1, INT64_MAX, &ret->run) ||
@@ -305,17 +334,19 @@ const char *spool_header_parse(const char *json, size_t len, struct spool_header
 		!get_text(o, "slice", ret->slice, sizeof(ret->slice)) || !get_day(o, &ret->day) ||
 		!get_int(o, "started_us", INT64_MIN, INT64_MAX, &ret->started_us) ||
 		!get_text(o, "trigger", ret->trigger, sizeof(ret->trigger))) {
-		return "the header lacks a field, or one is malformed";
+		*ret_wrong = "the header lacks a field, or one is malformed";
+		return -EINVAL;
 	}
-	return NULL;
+	return 0;
 }
 
-const char *spool_outcome_parse(const char *json, size_t len, struct spool_outcome *ret)
+int spool_outcome_parse(
+	const char *json, size_t len, struct spool_outcome *ret, const char **ret_wrong)
 {
 	json_auto_t *o = load(json, len);
 
 	if (!o) {
-		return "the outcome is no JSON object";
+		return -ENOMEM;
 	}
 	*ret = (struct spool_outcome){.state = SLICE_FAILED};
 	if (!state_parse(json_string_value(json_object_get(o, "state")), &ret->state) ||
@@ -329,9 +360,10 @@ const char *spool_outcome_parse(const char *json, size_t len, struct spool_outco
 		!get_unsigned(o, "passes", &ret->passes) ||
 		!get_int(o, "updated", INT64_MIN, INT64_MAX, &ret->updated) ||
 		!get_int(o, "finished_us", INT64_MIN, INT64_MAX, &ret->finished_us)) {
-		return "the outcome lacks a field, or one is malformed";
+		*ret_wrong = "the outcome lacks a field, or one is malformed";
+		return -EINVAL;
 	}
-	return NULL;
+	return 0;
 }
 
 /* ---- names ---- */

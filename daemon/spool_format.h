@@ -61,13 +61,19 @@ uint64_t spool_block_hash(const unsigned char head[static SPOOL_BLOCK_HEAD_BYTES
 void spool_append_text_block(struct buffer *out, enum spool_block_type type, uint32_t number,
 	const char *text);
 
-/* JSON on the heap, NULL when out of memory. Bytes that are no UTF-8 are lost. */
+/* JSON on the heap, NULL when out of memory. Bytes that are no UTF-8 become '?'. */
 char *spool_header_format(const struct spool_header *header);
 char *spool_outcome_format(const struct spool_outcome *outcome);
 
-/* NULL, or what is wrong with it: a literal. */
-const char *spool_header_parse(const char *json, size_t len, struct spool_header *ret);
-const char *spool_outcome_parse(const char *json, size_t len, struct spool_outcome *ret);
+/*
+ * The text of a block whose checksum is right. 0; -EINVAL and in ret_wrong, as a literal, what is
+ * wrong with it; -ENOMEM: jansson does not tell a lack of memory from bad syntax, and what was
+ * written here has no bad syntax.
+ */
+int spool_header_parse(const char *json, size_t len, struct spool_header *ret,
+	const char **ret_wrong) must_check;
+int spool_outcome_parse(const char *json, size_t len, struct spool_outcome *ret,
+	const char **ret_wrong) must_check;
 
 /* 8-4-4-4-12 lower case hexadecimal digits, and nothing after them. */
 bool spool_uuid_is_valid(const char *uuid);

@@ -194,6 +194,12 @@ static int read_text(struct spool_reader *reader, enum spool_block_type type, st
 
 /* ---- opening ---- */
 
+static int fail_parse(
+	const struct spool_reader *reader, int r, const char *wrong, struct error *error)
+{
+	return r == -ENOMEM ? error_no_memory(error, "spool") : fail_damaged(reader, wrong, error);
+}
+
 static int read_header(struct spool_reader *reader, struct error *error)
 {
 	_cleanup_buffer_ struct buffer text = {0};
@@ -217,9 +223,9 @@ static int read_header(struct spool_reader *reader, struct error *error)
 	if (r < 0) {
 		return r;
 	}
-	wrong = spool_header_parse(text.data, text.len, &reader->header);
-	if (wrong) {
-		return fail_damaged(reader, wrong, error);
+	r = spool_header_parse(text.data, text.len, &reader->header, &wrong);
+	if (r < 0) {
+		return fail_parse(reader, r, wrong, error);
 	}
 	next_block(reader);
 	reader->pages_at = reader->at;
@@ -250,7 +256,7 @@ static int walk_to_outcome(struct spool_reader *reader, struct error *error)
 static int read_outcome(struct spool_reader *reader, struct error *error)
 {
 	_cleanup_buffer_ struct buffer text = {0};
-	const char *wrong;
+	const char *wrong = NULL;
 	int r = walk_to_outcome(reader, error);
 
 	if (r < 0) {
@@ -261,12 +267,12 @@ static int read_outcome(struct spool_reader *reader, struct error *error)
 	if (r < 0) {
 		return r;
 	}
-	wrong = spool_outcome_parse(text.data, text.len, &reader->outcome);
-	if (!wrong && block_end(reader) != reader->end) {
-		wrong = "the file goes on after its outcome";
+	r = spool_outcome_parse(text.data, text.len, &reader->outcome, &wrong);
+	if (r < 0) {
+		return fail_parse(reader, r, wrong, error);
 	}
-	if (wrong) {
-		return fail_damaged(reader, wrong, error);
+	if (block_end(reader) != reader->end) {
+		return fail_damaged(reader, "the file goes on after its outcome", error);
 	}
 	reader->has_outcome = true;
 	return 0;

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <utime.h>
 
-#include "tests/loop/spool_helper.h"
+#include "tests/loop/helper/spool.h"
 
 /* ---- round trip ---- */
 
@@ -142,7 +142,7 @@ static void holds_a_slice_without_pages(void **state)
 	header.day = INT32_MIN;
 	snprintf(header.slice, sizeof(header.slice), "all");
 	snprintf(nothing.reason, sizeof(nothing.reason), "nothing");
-	/* Cut in the middle of a character, as an array cuts it; and no UTF-8 at all. */
+	/* Cut in the middle of a character, as an array cuts it. */
 	snprintf(nothing.text, sizeof(nothing.text), "%s", "\"quoted\"\n \xe0\xa4\xae\xe0\xa4");
 	fixture_open(fixture);
 	spool_commit(create(fixture, &header), &nothing, on_done, &done);
@@ -150,19 +150,45 @@ static void holds_a_slice_without_pages(void **state)
 	assert_true(done.done && !error_is_set(&done.error));
 	reader = open_reader(fixture, header.uuid);
 	check_header(spool_reader_header(reader), &header);
-	snprintf(nothing.text, sizeof(nothing.text), "%s", "\"quoted\"\n \xe0\xa4\xae");
+	snprintf(nothing.text, sizeof(nothing.text), "%s", "\"quoted\"\n \xe0\xa4\xae??");
 	check_outcome(spool_reader_outcome(reader), &nothing);
 	assert_int_equal(check_page(reader, 0, 0, &error), SPOOL_END);
 	spool_reader_free(reader);
+}
 
-	header = header_of_run(2);
-	memset(&done, 0, sizeof(done));
-	snprintf(nothing.text, sizeof(nothing.text), "%s", "\xff\xfe bad \xc0 text, long enough");
-	spool_commit(create(fixture, &header), &nothing, on_done, &done);
-	uv_run(&fixture->loop, UV_RUN_DEFAULT);
-	reader = open_reader(fixture, header.uuid);
-	assert_string_equal(spool_reader_outcome(reader)->text, "?? bad ? text, long enough");
-	spool_reader_free(reader);
+/* Whatever bytes a text has, it comes back, and so does the outcome. */
+static void replaces_what_is_no_utf8(void **state)
+{
+	static const char *const texts[][2] = {
+		{"", ""},
+		{"plain", "plain"},
+		{"\xff\xfe bad \xc0 text", "?? bad ? text"},
+		{"\xc3\xa9 \xe0\xa4\xae \xf0\x9f\x98\x80",
+			"\xc3\xa9 \xe0\xa4\xae \xf0\x9f\x98\x80"},
+		{"\xc1\xbf \xe0\x9f\xbf \xf0\x8f\xbf\xbf", "?? ??? ????"},	/* too long */
+		{"\xed\x9f\xbf \xed\xa0\x80", "\xed\x9f\xbf ???"},		/* surrogate */
+		{"\xf4\x8f\xbf\xbf \xf4\x90\x80\x80", "\xf4\x8f\xbf\xbf ????"}, /* above U+10FFFF */
+		{"\xf5\x80\x80\x80", "????"},
+		{"\xc3", "?"},
+		{"\xf0\x9f\x98", "???"},
+	};
+	struct fixture *fixture = *state;
+
+	fixture_open(fixture);
+	for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
+		struct spool_header header = header_of_run(2);
+		struct spool_outcome outcome = {.state = SLICE_FAILED};
+		struct spool_reader *reader;
+		struct outcome done = {0};
+
+		snprintf(outcome.text, sizeof(outcome.text), "%s", texts[i][0]);
+		spool_commit(create(fixture, &header), &outcome, on_done, &done);
+		uv_run(&fixture->loop, UV_RUN_DEFAULT);
+		assert_true(done.done && !error_is_set(&done.error));
+		reader = open_reader(fixture, header.uuid);
+		assert_string_equal(spool_reader_outcome(reader)->text, texts[i][1]);
+		spool_reader_free(reader);
+	}
 }
 
 static void can_be_read_with_strings(void **state)
@@ -499,7 +525,7 @@ static void makes_room_from_loaded_files_only(void **state)
 	options.max_bytes = 3 * each + 200000;
 	fixture_open_with(fixture, &options);
 
-	/* A stream that does not compress, until nothing may give way any more. */
+	/* Pages until nothing may give way any more. */
 	writer = create(fixture, &more);
 	while (try_page(writer, 1000003u * (unsigned)n, 50000, 50000, &error) == 0) {
 		if (++n == 1) {
@@ -661,6 +687,7 @@ int main(void)
 		spool_test(keeps_pages_of_all_sizes),
 		spool_test(keeps_random_pages),
 		spool_test(holds_a_slice_without_pages),
+		spool_test(replaces_what_is_no_utf8),
 		spool_test(can_be_read_with_strings),
 		spool_test(cuts_an_aborted_page),
 		spool_test(restarts_without_pages),

@@ -3,8 +3,8 @@
 /*
  * The n-th allocation fails. SPDX-License-Identifier: Apache-2.0
  *
- * Programs that link this are built with --wrap for malloc, calloc, realloc and strdup, so every
- * call from our own code comes by here; what shared libraries allocate does not.
+ * Programs that link this are built with --wrap for malloc, calloc, realloc, reallocarray and
+ * strdup, so every call from our own code comes by here; what shared libraries allocate does not.
  */
 
 #include <stdbool.h>
