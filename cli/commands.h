@@ -1,0 +1,20 @@
+#pragma once
+
+/*
+ * The table of commands, in the order in which help lists them. SPDX-License-Identifier: Apache-2.0
+ *
+ * X(name) stands for `const struct command command_<name>` in cli/<name>.c.
+ */
+
+#include "cli/cli.h"
+
+/* clang-format off */
+#define COMMANDS(X) \
+	X(status) \
+	X(config_check) \
+	X(config_show)
+/* clang-format on */
+
+#define COMMAND_DECLARE(name) extern const struct command command_##name;
+COMMANDS(COMMAND_DECLARE)
+#undef COMMAND_DECLARE

@@ -1,0 +1,93 @@
+/*
+ * Which daemon a command talks to. SPDX-License-Identifier: Apache-2.0
+ *
+ * Operators may use the socket without a right to read the configuration, which may hold secrets;
+ * they then name the socket.
+ */
+
+#include "cli/daemon.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "lib/exitcode.h"
+
+/* "unix:..." or "HOST:PORT" as written. NULL when nothing is listened on. */
+static const struct config_listen *find_listen(const struct config *config)
+{
+	const struct config_server *server = &config->server;
+
+	for (unsigned i = 0; i < server->n_listen; i++) {
+		if (server->listen[i].kind == LISTEN_UNIX) {
+			return &server->listen[i];
+		}
+	}
+	return server->n_listen > 0 ? &server->listen[0] : NULL;
+}
+
+static void configp(struct config **config)
+{
+	config_unref(*config);
+}
+
+/* 0 and the address on the heap, or the exit code. */
+static int configured_address(struct cli *cli, char **ret)
+{
+	_cleanup_buffer_ struct buffer report = {0};
+	_cleanup_(configp) struct config *config = NULL;
+	const struct config_listen *listen;
+
+	if (config_load(cli->config_file, &config, &report) < 0) {
+		fputs(buffer_str(&report), cli->err);
+		return cli_error(cli, EXITCODE_CONFIG,
+			"where the daemon listens is not known; name its socket with --socket");
+	}
+	listen = find_listen(config);
+	if (!listen) {
+		return cli_error(
+			cli, EXITCODE_CONFIG, "%s: server.listen is empty", cli->config_file);
+	}
+	*ret = strdup(listen->kind == LISTEN_UNIX ? listen->path : listen->text);
+	return *ret ? 0 : cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
+}
+
+static int error_code(const struct error *error)
+{
+	return strcmp(error->code, "no_permission") == 0 ? EXITCODE_NO_PERMISSION
+							 : EXITCODE_UNAVAILABLE;
+}
+
+int daemon_ask(struct cli *cli, struct client_request *request, struct client_answer *ret)
+{
+	_cleanup_free_ char *address = NULL;
+	struct error error = {0};
+	int code;
+
+	*ret = (struct client_answer){.status = 0};
+	if (!cli->socket) {
+		code = configured_address(cli, &address);
+		if (code != 0) {
+			return code;
+		}
+	}
+	request->address = cli->socket ? cli->socket : address;
+	if (client_ask(request, ret, &error) < 0) {
+		return cli_error(cli, error_code(&error), "%s", error.text);
+	}
+	return 0;
+}
+
+int daemon_get(struct cli *cli, const char *path, struct client_answer *ret)
+{
+	struct client_request request = {.path = path};
+	_cleanup_buffer_ struct buffer problem = {0};
+	int code = daemon_ask(cli, &request, ret);
+
+	if (code != 0 || ret->status / 100 == 2) {
+		return code;
+	}
+	client_problem(ret, &problem);
+	return cli_error(cli, ret->status == 403 ? EXITCODE_NO_PERMISSION : EXITCODE_UNAVAILABLE,
+		"%s", buffer_str(&problem));
+}

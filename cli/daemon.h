@@ -1,0 +1,19 @@
+#pragma once
+
+/*
+ * Which daemon a command talks to, and talking to it. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "cli/cli.h"
+#include "cli/client.h"
+
+/*
+ * Send `request` (its address is filled in) to the daemon of --socket, OGDSYNC_SOCKET, or the first
+ * unix `listen` of the configuration. Returns 0 and the answer, also 4xx and 5xx; else the exit
+ * code, and why was said on standard error. client_answer_fini() in any case.
+ */
+int daemon_ask(
+	struct cli *cli, struct client_request *request, struct client_answer *ret) must_check;
+
+/* The same, and an answer that is not 2xx is said and turned into an exit code too. */
+int daemon_get(struct cli *cli, const char *path, struct client_answer *ret) must_check;

@@ -1,0 +1,112 @@
+/*
+ * The HTTP routes. SPDX-License-Identifier: Apache-2.0
+ *
+ * Each handler looks at what was asked, asks the source, and replies at once. Everything about HTTP
+ * that is the same for all routes is done before by lib/httpd.
+ */
+
+#include "daemon/api.h"
+
+#include <string.h>
+
+static void reply_text(struct httpd_request *request, int status, struct buffer *text)
+{
+	size_t len = text->len;
+	char *body = buffer_steal(text);
+
+	if (!body) {
+		httpd_problem(request, 503, NULL, 0, "out of memory");
+		return;
+	}
+	httpd_reply(request,
+		&(struct httpd_answer){
+			.status = status,
+			.content_type = "text/plain; charset=utf-8",
+			.body = body,
+			.len = len,
+			.take = HTTPD_TAKE,
+		});
+}
+
+static void reply_status_json(struct httpd_request *request, const struct status *status)
+{
+	char etag[STATUS_ETAG_BYTES];
+	char *body = status_json(status);
+
+	if (!body) {
+		httpd_problem(request, 503, NULL, 0, "out of memory");
+		return;
+	}
+	httpd_reply(request,
+		&(struct httpd_answer){
+			.content_type = "application/json",
+			.etag = status_etag(body, strlen(body), etag),
+			.body = body,
+			.len = strlen(body),
+			.take = HTTPD_TAKE,
+		});
+}
+
+/* GET /sync/status[?format=json|text] */
+static void on_status(void *arg, struct httpd_request *request)
+{
+	const struct api *api = arg;
+	const struct status *status = api->source.status(api->source.arg);
+	const char *format = httpd_query(request, "format");
+	struct buffer text = {0};
+
+	if (!format || strcmp(format, "json") == 0) {
+		reply_status_json(request, status);
+	} else if (strcmp(format, "text") == 0) {
+		status_text(status, &text);
+		reply_text(request, 200, &text);
+	} else {
+		httpd_problem(request, 400, NULL, 0, "format is json or text");
+	}
+}
+
+/* GET /livez: that this is answered is the answer. */
+static void on_livez(void *arg, struct httpd_request *request)
+{
+	(void)arg;
+	httpd_reply(request,
+		&(struct httpd_answer){
+			.content_type = "text/plain; charset=utf-8",
+			.body = "ok\n",
+			.len = 3,
+			.take = HTTPD_STATIC,
+		});
+}
+
+static void append_check(struct buffer *text, const struct api_check *check)
+{
+	buffer_printf(text, "[%c] %s%s%s\n", check->ok ? '+' : '-', check->name,
+		check->detail[0] ? ": " : "", check->detail);
+}
+
+/* GET /readyz[?verbose]: those that fail are always named. */
+static void on_readyz(void *arg, struct httpd_request *request)
+{
+	const struct api *api = arg;
+	struct api_check checks[API_MAX_CHECKS] = {0};
+	unsigned n = api->source.checks(api->source.arg, checks), n_failed = 0;
+	bool verbose = httpd_query(request, "verbose") != NULL;
+	struct buffer text = {0};
+
+	for (unsigned i = 0; i < n; i++) {
+		n_failed += !checks[i].ok;
+		if (verbose || !checks[i].ok) {
+			append_check(&text, &checks[i]);
+		}
+	}
+	buffer_append_str(&text, n_failed ? "not ready\n" : "ready\n");
+	reply_text(request, n_failed ? 503 : 200, &text);
+}
+
+const struct httpd_route api_routes[] = {
+	{HTTPD_GET, "/sync/status", on_status},
+	{HTTPD_GET, "/livez", on_livez},
+	{HTTPD_GET, "/readyz", on_readyz},
+};
+
+const unsigned api_n_routes = N_ELEMENTS(api_routes);
