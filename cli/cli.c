@@ -41,7 +41,7 @@ static const char common_help[] =
 	"      --help            say this\n"
 	"      --version         say which version this is\n";
 
-static void error_va(struct cli *cli, const char *format, va_list args)
+static void printf_like(2, 0) error_va(struct cli *cli, const char *format, va_list args)
 {
 	fputs("ogdsync: ", cli->err);
 	vfprintf(cli->err, format, args);
