@@ -58,7 +58,7 @@ struct decode {
 	uint64_t slice_at;
 	size_t quiet_bytes; /* fed since the slice in which yajl last had a name or value */
 	unsigned n_mark;    /* bytes of a byte order mark seen */
-	bool closed;	    /* the last brace was seen */
+	bool closed;        /* the last brace was seen */
 
 	unsigned depth;
 	enum envelope_key key; /* of the envelope, whose value is due */

@@ -7,11 +7,15 @@
  * A row is one field per column of the dataset, in PostgreSQL's binary send format (lib/copyrow.h).
  * Never an invented value: what cannot be read exactly is rejected with a reason, and its raw bytes
  * go to quarantine. Rules: ogdsync-datasets(5).
+ *
+ * Of the names of a column the first one that the record has counts, be its value null; of a name that
+ * the record repeats the last value counts, as in PostgreSQL's jsonb.
  */
 
 #include <stdint.h>
 
 #include "daemon/dataset.h"
+#include "daemon/date.h"
 #include "daemon/decode.h"
 #include "lib/arena.h"
 #include "lib/copyrow.h"
@@ -19,19 +23,19 @@
 enum reject_reason {
 	REJECT_NONE,
 	REJECT_MISSING,     /* field absent or NULL where the column is not nullable */
-	REJECT_BAD_NUMBER,
+	REJECT_BAD_NUMBER,   /* also one with a fraction where an integer was due */
 	REJECT_NUMBER_TOO_LONG,
-	REJECT_OUT_OF_RANGE, /* min, max; or no bigint */
+	REJECT_OUT_OF_RANGE, /* min, max; or beyond bigint */
 	REJECT_BAD_DATE,
-	REJECT_BAD_TEXT,    /* invalid UTF-8, or a NUL */
-	REJECT_BAD_TYPE,    /* an object or array where a value was due */
+	REJECT_BAD_TEXT,    /* invalid UTF-8, half a surrogate pair, or a NUL */
+	REJECT_BAD_TYPE,    /* true, false, an object or array where a value was due */
 	REJECT_CONFLICT,    /* same key, other values, in one slice (set by load) */
 };
 
 struct reject {
 	enum reject_reason reason;
 	unsigned column;    /* of the dataset */
-	char text[160];     /* for people: what was served, what was due */
+	char text[160];     /* for people, UTF-8: what was served, what was due */
 };
 
 const char *reject_reason_name(enum reject_reason reason); /* "bad_number"; stable, stored */
@@ -60,15 +64,3 @@ int normaliser_drift(const struct normaliser *normaliser);
 
 /* The text rules alone, for filters and tests: trim, fold white space. Returns the new length. */
 size_t normalise_text(const char *text, size_t len, char *out);
-
-/*
- * Days since 1970-01-01, or microseconds since 1970 UTC (zone-less values are IST, +05:30), of a whole text in a
- * strftime subset: %d %m %Y %H %M %S and literals. Returns 0, -1 when the text is not of that
- * format or no real date. Digits: %d %m %H %M %S one or two, %Y four.
- */
-int date_parse(const char *text, size_t len, const char *format, int32_t *ret_day) must_check;
-int timestamp_parse(const char *text, size_t len, const char *format, int64_t *ret_us) must_check;
-
-/* The other way, for filters and slices: strftime subset as above. */
-struct buffer;
-void date_format(int32_t day, const char *format, struct buffer *out);

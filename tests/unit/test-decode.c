@@ -383,7 +383,7 @@ static void test_golden(void **state)
 static const struct envelope_case {
 	const char *body;
 	int64_t total, count, updated, limit, offset; /* -1: absent */
-	const char *code, *text;		      /* of envelope_check, NULL: it passes */
+	const char *code, *text;                      /* of envelope_check, NULL: it passes */
 	enum error_class class;
 } envelope_cases[] = {
 	{"{\"total\":4832,\"count\":10,\"limit\":\"10\",\"offset\":\"20\",\"records\":[]}", 4832,
