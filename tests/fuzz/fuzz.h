@@ -1,0 +1,10 @@
+#pragma once
+
+/*
+ * What libFuzzer calls, and replay.c for each file of a corpus. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
