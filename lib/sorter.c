@@ -15,17 +15,13 @@
  * each run; next takes the least head from a heap of cursors. Runs keep their order and the
  * earlier one wins among equals, so the sort is stable.
  *
- * If there are more runs than buffers fit, finish first merges neighbours, always as few as needed
- * and those with the fewest bytes, so that no item is copied more often than it must. A
- * merged run is appended to the same file and the place of its parts is given back to the disk.
- *
- * An item has to lie in a buffer whole to be compared: no buffer is smaller than the largest item.
+ * Runs and their merge are the matter of sorter_merge.c.
  *
  * Failure modes: the disk is full or broken (the error names the directory). The sorter is then
  * good for nothing but sorter_free(). The file has no name, so nothing stays behind after a crash.
  */
 
-#include "lib/sorter.h"
+#include "lib/sorter_private.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -36,72 +32,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-enum {
-	BLOCK_MAX_BYTES = 64 * 1024, /* of one read or write */
-	BLOCK_LOW_BYTES = 16 * 1024, /* smaller reads only to save a pass over the data */
-	LENGTH_BYTES = sizeof(uint32_t),
-	FIRST_RUNS = 16,
-};
-
-struct entry {
-	uint64_t prefix;
-	const unsigned char *item; /* its length, then its bytes */
-};
-
-/* A sorted stretch of the temporary file. */
-struct run {
-	off_t at;
-	uint64_t bytes;
-};
-
-/* Where the merge stands in a run. The head item begins at buf + pos and is there as a whole. */
-struct cursor {
-	uint64_t prefix;
-	unsigned char *buf;
-	size_t pos, len;
-	off_t next;    /* in the file: behind what the buffer holds */
-	uint64_t left; /* bytes of the run from there on */
-	unsigned number;
-};
-
-enum sorter_state { SORTER_COLLECTING, SORTER_IN_MEMORY, SORTER_MERGING };
-
-struct sorter {
-	struct sorter_options options;
-	enum sorter_state state;
-	int fd; /* -1 until the first spill */
-	off_t end;
-	struct run *runs;
-	unsigned n_runs, size_runs, n_spilled;
-	uint64_t n_items;
-	size_t max_item_bytes; /* the longest that came, length included */
-
-	unsigned char *region;
-	size_t block_bytes, n_block; /* of the output block at the start, and used of it */
-	unsigned char *items_end;
-	struct entry *index; /* n_index entries; while collecting the latest comes first */
-	size_t n_index, next_index;
-
-	struct cursor *cursors;
-	struct cursor **heap; /* the least head is heap[0] */
-	unsigned n_heap;
-	size_t buffer_bytes;
-	bool taken; /* heap[0] has been handed out */
-};
-
-static uint32_t item_len(const unsigned char *item)
-{
-	uint32_t len;
-
-	memcpy(&len, item, sizeof(len));
-	return len;
-}
-
-static size_t room_bytes(const struct sorter *sorter)
-{
-	return sorter->options.memory_bytes - sorter->block_bytes;
-}
 
 static void collect_again(struct sorter *sorter)
 {
@@ -206,16 +136,6 @@ int sorter_add(struct sorter *sorter, const void *item, size_t len)
 
 /* ---- sorting in memory ---- */
 
-static int compare_items(const struct sorter *sorter, uint64_t a_prefix, const unsigned char *a,
-	uint64_t b_prefix, const unsigned char *b)
-{
-	if (a_prefix != b_prefix) {
-		return a_prefix < b_prefix ? -1 : 1;
-	}
-	return sorter->options.compare(
-		a + LENGTH_BYTES, item_len(a), b + LENGTH_BYTES, item_len(b), sorter->options.arg);
-}
-
 static bool in_order(const struct sorter *sorter, const struct entry *a, const struct entry *b)
 {
 	return compare_items(sorter, a->prefix, a->item, b->prefix, b->item) <= 0;
@@ -274,7 +194,7 @@ static void sort_index(struct sorter *sorter)
 
 /* ---- the temporary file ---- */
 
-static int disk_error(const struct sorter *sorter, int err, const char *what, struct error *error)
+int sorter_disk_error(const struct sorter *sorter, int err, const char *what, struct error *error)
 {
 	char text[300];
 
@@ -311,10 +231,10 @@ static int open_file(struct sorter *sorter, struct error *error)
 	if (sorter->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
 		sorter->fd = open_named(directory);
 	}
-	return sorter->fd < 0 ? disk_error(sorter, errno, "opening", error) : 0;
+	return sorter->fd < 0 ? sorter_disk_error(sorter, errno, "opening", error) : 0;
 }
 
-static int flush_block(struct sorter *sorter, struct error *error)
+int sorter_flush(struct sorter *sorter, struct error *error)
 {
 	size_t done = 0;
 
@@ -326,7 +246,7 @@ static int flush_block(struct sorter *sorter, struct error *error)
 			continue;
 		}
 		if (n <= 0) {
-			return disk_error(sorter, n < 0 ? errno : EIO, "writing", error);
+			return sorter_disk_error(sorter, n < 0 ? errno : EIO, "writing", error);
 		}
 		done += (size_t)n;
 		sorter->end += n;
@@ -335,8 +255,7 @@ static int flush_block(struct sorter *sorter, struct error *error)
 	return 0;
 }
 
-/* Append an item, its length included, to the run that is being written. */
-static int put_item(struct sorter *sorter, const unsigned char *item, struct error *error)
+int sorter_put_item(struct sorter *sorter, const unsigned char *item, struct error *error)
 {
 	size_t left = LENGTH_BYTES + item_len(item);
 
@@ -350,7 +269,7 @@ static int put_item(struct sorter *sorter, const unsigned char *item, struct err
 		sorter->n_block += n;
 		item += n;
 		left -= n;
-		if (sorter->n_block == sorter->block_bytes && flush_block(sorter, error) < 0) {
+		if (sorter->n_block == sorter->block_bytes && sorter_flush(sorter, error) < 0) {
 			return -1;
 		}
 	}
@@ -387,11 +306,11 @@ int sorter_spill(struct sorter *sorter, struct error *error)
 	}
 	sort_index(sorter);
 	for (size_t i = 0; i < sorter->n_index; i++) {
-		if (put_item(sorter, sorter->index[i].item, error) < 0) {
+		if (sorter_put_item(sorter, sorter->index[i].item, error) < 0) {
 			return -1;
 		}
 	}
-	if (flush_block(sorter, error) < 0 || add_run(sorter, at, error) < 0) {
+	if (sorter_flush(sorter, error) < 0 || add_run(sorter, at, error) < 0) {
 		return -1;
 	}
 	sorter->n_spilled++;
@@ -399,234 +318,7 @@ int sorter_spill(struct sorter *sorter, struct error *error)
 	return 0;
 }
 
-/* ---- merging ---- */
-
-static const unsigned char *head(const struct cursor *cursor)
-{
-	return cursor->buf + cursor->pos;
-}
-
-static bool head_is_whole(const struct cursor *cursor)
-{
-	size_t held = cursor->len - cursor->pos;
-
-	return held >= LENGTH_BYTES && held - LENGTH_BYTES >= item_len(head(cursor));
-}
-
-static int fill(struct sorter *sorter, struct cursor *cursor, struct error *error)
-{
-	size_t want;
-	ssize_t n;
-
-	memmove(cursor->buf, cursor->buf + cursor->pos, cursor->len - cursor->pos);
-	cursor->len -= cursor->pos;
-	cursor->pos = 0;
-	want = sorter->buffer_bytes - cursor->len;
-	if (want > cursor->left) {
-		want = (size_t)cursor->left;
-	}
-	do {
-		n = pread(sorter->fd, cursor->buf + cursor->len, want, cursor->next);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		/* Nothing where something was written: the disk lost it. */
-		return disk_error(sorter, n < 0 ? errno : EIO, "reading", error);
-	}
-	cursor->len += (size_t)n;
-	cursor->next += n;
-	cursor->left -= (uint64_t)n;
-	return 0;
-}
-
-/* Bring the next item to the head. Returns 1, 0 at the end of the run, -1. */
-static int load_head(struct sorter *sorter, struct cursor *cursor, struct error *error)
-{
-	if (cursor->pos == cursor->len && cursor->left == 0) {
-		return 0;
-	}
-	while (!head_is_whole(cursor)) {
-		if (fill(sorter, cursor, error) < 0) {
-			return -1;
-		}
-	}
-	cursor->prefix = sorter->options.prefix(
-		head(cursor) + LENGTH_BYTES, item_len(head(cursor)), sorter->options.arg);
-	return 1;
-}
-
-static bool is_before(const struct sorter *sorter, const struct cursor *a, const struct cursor *b)
-{
-	int order = compare_items(sorter, a->prefix, head(a), b->prefix, head(b));
-
-	return order < 0 || (order == 0 && a->number < b->number);
-}
-
-static void sift_down(struct sorter *sorter, unsigned i)
-{
-	struct cursor **heap = sorter->heap, *moving = heap[i];
-
-	for (;;) {
-		unsigned child = 2 * i + 1;
-
-		if (child >= sorter->n_heap) {
-			break;
-		}
-		if (child + 1 < sorter->n_heap && is_before(sorter, heap[child + 1], heap[child])) {
-			child++;
-		}
-		if (!is_before(sorter, heap[child], moving)) {
-			break;
-		}
-		heap[i] = heap[child];
-		i = child;
-	}
-	heap[i] = moving;
-}
-
-static size_t cost_of_cursor(void)
-{
-	return sizeof(struct cursor) + sizeof(struct cursor *);
-}
-
-/* Open cursors on n neighbouring runs; the buffers share what memory there is. */
-static int merge_open(struct sorter *sorter, unsigned first, unsigned n, struct error *error)
-{
-	size_t bytes = room_bytes(sorter) / n - cost_of_cursor();
-	unsigned char *buffers;
-
-	if (bytes > BLOCK_MAX_BYTES) {
-		bytes = BLOCK_MAX_BYTES;
-	}
-	if (bytes < sorter->max_item_bytes) {
-		bytes = sorter->max_item_bytes;
-	}
-	sorter->buffer_bytes = bytes;
-	sorter->cursors = (struct cursor *)(sorter->region + sorter->block_bytes);
-	sorter->heap = (struct cursor **)(sorter->cursors + n);
-	buffers = (unsigned char *)(sorter->heap + n);
-	assert(buffers + n * bytes <= sorter->region + sorter->options.memory_bytes);
-	for (unsigned i = 0; i < n; i++) {
-		const struct run *run = &sorter->runs[first + i];
-
-		sorter->cursors[i] = (struct cursor){.buf = buffers + i * bytes,
-			.next = run->at,
-			.left = run->bytes,
-			.number = i};
-		sorter->heap[i] = &sorter->cursors[i];
-		if (load_head(sorter, &sorter->cursors[i], error) < 0) {
-			return -1;
-		}
-	}
-	sorter->n_heap = n; /* a run is never empty */
-	for (unsigned i = n / 2; i-- > 0;) {
-		sift_down(sorter, i);
-	}
-	sorter->taken = false;
-	return 0;
-}
-
-/* The least item of all runs. Returns 1, 0 at the end, -1. */
-static int merge_next(struct sorter *sorter, const unsigned char **ret_item, struct error *error)
-{
-	if (sorter->taken) {
-		struct cursor *cursor = sorter->heap[0];
-		int r;
-
-		cursor->pos += LENGTH_BYTES + item_len(head(cursor));
-		r = load_head(sorter, cursor, error);
-		if (r < 0) {
-			return -1;
-		}
-		if (r == 0) {
-			sorter->heap[0] = sorter->heap[--sorter->n_heap];
-		}
-		sorter->taken = false;
-		if (sorter->n_heap > 0) {
-			sift_down(sorter, 0);
-		}
-	}
-	if (sorter->n_heap == 0) {
-		return 0;
-	}
-	*ret_item = head(sorter->heap[0]);
-	sorter->taken = true;
-	return 1;
-}
-
-/* How many runs can be merged at once. At least 2, as sorter_add() limits the items. */
-static unsigned fan_in(const struct sorter *sorter)
-{
-	size_t low = sorter->block_bytes < BLOCK_LOW_BYTES ? sorter->block_bytes : BLOCK_LOW_BYTES;
-	size_t bytes = sorter->max_item_bytes > low ? sorter->max_item_bytes : low;
-
-	return (unsigned)(room_bytes(sorter) / (bytes + cost_of_cursor()));
-}
-
-/* The first of the n neighbours that hold the fewest bytes together. */
-static unsigned smallest_neighbours(const struct sorter *sorter, unsigned n)
-{
-	uint64_t sum = 0, least = UINT64_MAX;
-	unsigned first = 0;
-
-	for (unsigned i = 0; i < sorter->n_runs; i++) {
-		sum += sorter->runs[i].bytes;
-		if (i >= n) {
-			sum -= sorter->runs[i - n].bytes;
-		}
-		if (i + 1 >= n && sum < least) {
-			least = sum;
-			first = i + 1 - n;
-		}
-	}
-	return first;
-}
-
-/* Merge n neighbouring runs into one, which takes their place in the list. */
-static int merge_neighbours(struct sorter *sorter, unsigned first, unsigned n, struct error *error)
-{
-	off_t at = sorter->end;
-	const unsigned char *item;
-	int r;
-
-	if (merge_open(sorter, first, n, error) < 0) {
-		return -1;
-	}
-	while ((r = merge_next(sorter, &item, error)) > 0) {
-		if (put_item(sorter, item, error) < 0) {
-			return -1;
-		}
-	}
-	if (r < 0 || flush_block(sorter, error) < 0) {
-		return -1;
-	}
-	for (unsigned i = first; i < first + n; i++) {
-		/* Only saves room; not every file system can. */
-		(void)fallocate(sorter->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			sorter->runs[i].at, (off_t)sorter->runs[i].bytes);
-	}
-	sorter->runs[first] = (struct run){.at = at, .bytes = (uint64_t)(sorter->end - at)};
-	memmove(&sorter->runs[first + 1], &sorter->runs[first + n],
-		(sorter->n_runs - first - n) * sizeof(*sorter->runs));
-	sorter->n_runs -= n - 1;
-	return 0;
-}
-
-static int merge_until_they_fit(struct sorter *sorter, struct error *error)
-{
-	unsigned most = fan_in(sorter);
-
-	while (sorter->n_runs > most) {
-		unsigned n = sorter->n_runs - most + 1;
-
-		if (n > most) {
-			n = most;
-		}
-		if (merge_neighbours(sorter, smallest_neighbours(sorter, n), n, error) < 0) {
-			return -1;
-		}
-	}
-	return 0;
-}
+/* ---- taking out ---- */
 
 int sorter_finish(struct sorter *sorter, struct error *error)
 {
@@ -636,11 +328,11 @@ int sorter_finish(struct sorter *sorter, struct error *error)
 		sorter->state = SORTER_IN_MEMORY;
 		return 0;
 	}
-	if (sorter_spill(sorter, error) < 0 || merge_until_they_fit(sorter, error) < 0) {
+	if (sorter_spill(sorter, error) < 0 || sorter_merge_until_they_fit(sorter, error) < 0) {
 		return -1;
 	}
 	sorter->state = SORTER_MERGING;
-	return merge_open(sorter, 0, sorter->n_runs, error);
+	return sorter_merge_open(sorter, 0, sorter->n_runs, error);
 }
 
 int sorter_next(struct sorter *sorter, const void **ret_item, size_t *ret_len, struct error *error)
@@ -650,7 +342,7 @@ int sorter_next(struct sorter *sorter, const void **ret_item, size_t *ret_len, s
 
 	assert(sorter->state != SORTER_COLLECTING);
 	if (sorter->state == SORTER_MERGING) {
-		r = merge_next(sorter, &item, error);
+		r = sorter_merge_next(sorter, &item, error);
 	} else if (sorter->next_index < sorter->n_index) {
 		item = sorter->index[sorter->next_index++].item;
 		r = 1;
@@ -667,7 +359,7 @@ int sorter_rewind(struct sorter *sorter, struct error *error)
 	assert(sorter->state != SORTER_COLLECTING);
 	sorter->next_index = 0;
 	if (sorter->state == SORTER_MERGING) {
-		return merge_open(sorter, 0, sorter->n_runs, error);
+		return sorter_merge_open(sorter, 0, sorter->n_runs, error);
 	}
 	return 0;
 }
