@@ -7,9 +7,10 @@
  *
  * An event has a stable dotted name and typed fields; there is no prose format. A struct log is a
  * context: its fields and those of its parents stand on every line written through it. One target
- * for the process (stderr, journal or file), set once by main and the only global of the program.
- * A line never blocks the loop: what the target does not take is dropped and counted. Every value
- * passes the scrubber (lib/scrub.h).
+ * for the process (stderr, journal or file), set once by main; it and the scrubber (lib/scrub.h) are
+ * the only globals of the program, and only for the thread of the loop. A line never blocks: what
+ * the target does not take is dropped and counted. Every value passes the scrubber. SIGPIPE must be
+ * ignored (main does).
  *
  * Levels: ERROR = a run is lost or the daemon stops; WARNING = we go on (the fields say how);
  * NOTICE = start, reload, stop; INFO = one line per run and slice; DEBUG = states.
@@ -18,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
 
 enum log_level {
@@ -32,7 +34,7 @@ enum log_format {
 	LOG_FORMAT_AUTO,    /* journal when stderr is connected to it, else logfmt */
 	LOG_FORMAT_JOURNAL, /* native journal protocol: OGDSYNC_* fields */
 	LOG_FORMAT_LOGFMT,  /* time LEVEL event key=value ... */
-	LOG_FORMAT_JSON,    /* one object a line: ts, level, event, msg, fields */
+	LOG_FORMAT_JSON,    /* one object a line: ts, level, event, msg (else the event), fields */
 };
 
 enum log_kind { LOG_STR, LOG_I64, LOG_U64, LOG_F64, LOG_BOOL };
@@ -51,7 +53,10 @@ struct log_field {
 
 enum { LOG_CONTEXT_FIELDS = 4 };
 
-/* A context, in its owner's memory; parent and strings are borrowed for as long as it is used. */
+/*
+ * A context, in its owner's memory; parent and strings are borrowed for as long as it is used. A
+ * parent's fields come first; of two fields with one key only the later is written.
+ */
 struct log {
 	const struct log *parent;
 	struct log_field fields[LOG_CONTEXT_FIELDS];
@@ -92,20 +97,31 @@ static inline struct log_field f_msg(const char *text)
 struct log_options {
 	enum log_format format;
 	enum log_level level;
-	const char *file; /* also write logfmt lines here (appended); NULL: none */
+	const char *file; /* also write logfmt lines here (appended); NULL: none; copied */
+	const char *journal_socket; /* NULL: journald's own; for tests; copied */
+	const struct clock *clock;  /* NULL: the machine's; borrowed */
 };
 
-/* Open the targets. Returns 0, or -1 with the reason; the old targets then stay. */
+/*
+ * Open the targets, or others at a reload. Returns 0, or -1 with the reason; the old targets then
+ * stay. Before the first call lines are dropped.
+ */
 int log_open(const struct log_options *options, struct error *error) must_check;
 
 /* Open the log file again (it was rotated away). */
 int log_reopen(struct error *error) must_check;
 void log_close(void);
 
-/* Lines that no target took, since the start. */
+/*
+ * Lines that no target took, since the start. When lines get through again, the first one is
+ * followed by a WARNING log.dropped with their number.
+ */
 uint64_t log_dropped(void);
 
-/* For tests: send every finished line (without its line end) to `sink` instead of the targets. */
+/*
+ * For tests: send every finished line (without its line end) to `sink` instead of the targets; NULL
+ * ends that. The sink must not log.
+ */
 typedef void (*log_sink_fn)(void *arg, enum log_level level, const char *line);
 void log_set_sink(log_sink_fn sink, void *arg);
 
