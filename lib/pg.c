@@ -29,7 +29,7 @@
 #include "lib/pg_dsn.h"
 #include "lib/pg_private.h"
 
-enum { STOP_GRACE_MS = 10 * 1000, TURN_STEPS = 256, TURN_NS = 1000 * 1000 };
+enum { STOP_GRACE_MS = 5 * 1000, TURN_STEPS = 256, TURN_NS = 1000 * 1000 };
 
 struct pg_watch {
 	uv_poll_t poll;
@@ -312,7 +312,14 @@ static uint64_t next_due(const struct pg *pg)
 	} else if (pg->state == PG_COPY_IN) {
 		due = earliest(due, pg->copying.doubt_until_ms);
 	}
-	return due;
+	return earliest(due, pg->cancel_again_ms);
+}
+
+static void send_cancel(struct pg *pg, uint64_t now)
+{
+	if (pg_cancel_send(pg) < 0) {
+		pg->deadline_ms = now; /* then by dropping the connection */
+	}
 }
 
 /* Stop the operation from here: the server ends it, or the grace does. */
@@ -323,9 +330,7 @@ static void stop(struct pg *pg, enum pg_stop why)
 	if (pg->state == PG_COPY_IN) {
 		pg_copy_in_abort(pg, why == PG_STOP_TIMEOUT ? "timeout" : "canceled");
 	}
-	if (pg_cancel_send(pg) < 0) {
-		pg->deadline_ms = uv_now(pg->loop); /* then by dropping the connection */
-	}
+	send_cancel(pg, uv_now(pg->loop));
 	pg_arm(pg);
 }
 
@@ -357,6 +362,9 @@ static void overdue(struct pg *pg, uint64_t now)
 	if (pg->state == PG_COPY_IN && pg->copying.doubt_until_ms &&
 		now >= pg->copying.doubt_until_ms) {
 		resolve_doubt(pg);
+	}
+	if (pg->cancel_again_ms && now >= pg->cancel_again_ms) {
+		send_cancel(pg, now);
 	}
 	if (pg->deadline_ms && now >= pg->deadline_ms) {
 		bool stopped = pg->op.stop == PG_STOP_CANCEL || pg->op.stop == PG_STOP_TIMEOUT;
@@ -432,6 +440,7 @@ void pg_conclude(struct pg *pg)
 	if (op->fatal || silent || (pg->conn && pg_is_broken(pg))) {
 		pg_drop(pg);
 	}
+	pg->cancel_again_ms = 0;
 	pg_enter(pg, PG_SETTLING);
 	pg_turn_start(pg);
 }
@@ -442,6 +451,7 @@ static void deliver(struct pg *pg)
 
 	pg->op = (struct pg_op){0};
 	pg->deadline_ms = 0;
+	pg->cancel_again_ms = 0;
 	uv_timer_stop(&pg->timer);
 	uv_idle_stop(&pg->turn);
 	pg_enter(pg, pg->conn ? PG_IDLE : PG_DOWN);

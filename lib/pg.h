@@ -122,7 +122,7 @@ void pg_copy_out(struct pg *pg, const char *sql, pg_data_fn on_data, pg_done_fn 
 
 /*
  * Ask the server to stop the running operation; its callback comes with CANCELED (or its result). No
- * row or data comes after this. A server that does not answer loses the connection after 10 s.
+ * row or data comes after this. A server that does not answer loses the connection after 5 s.
  */
 void pg_cancel(struct pg *pg);
 

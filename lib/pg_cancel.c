@@ -4,13 +4,16 @@
  * PQcancel opens a connection of its own and waits for its end, so it runs in the thread pool, on
  * a copy that PQgetCancel made. It names a backend, not a statement: one that arrives late would
  * hit whatever that backend does then. So the operation is not over before the request is
- * (PG_SETTLING). When the connection is dropped meanwhile the request is left to itself: that backend
+ * (PG_SETTLING). One that arrives early, before the statement has begun, hits nothing: so it is sent
+ * again until the operation ends or its grace does. When the connection is dropped meanwhile the request is left to itself: that backend
  * will get no statement from us any more.
  */
 
 #include <errno.h>
 
 #include "lib/pg_private.h"
+
+enum { AGAIN_MS = 200 };
 
 struct pg_cancel_work {
 	uv_work_t work;
@@ -37,6 +40,8 @@ static void on_request_sent(uv_work_t *work, int status)
 	free(request);
 	if (pg) {
 		pg->cancel_work = NULL;
+		pg->cancel_again_ms = uv_now(pg->loop) + AGAIN_MS;
+		pg_arm(pg);
 		pg_advance(pg);
 	}
 }
@@ -46,6 +51,7 @@ int pg_cancel_send(struct pg *pg)
 	struct pg_cancel_work *request;
 	int r;
 
+	pg->cancel_again_ms = 0;
 	if (pg->cancel_work) {
 		return 0;
 	}

@@ -115,6 +115,7 @@ struct pg {
 	struct pg_connecting connecting;
 	struct pg_copying copying;
 	struct pg_cancel_work *cancel_work; /* in the thread pool, or NULL */
+	uint64_t cancel_again_ms;           /* when to send one more; 0 never */
 
 	unsigned n_notices;
 	char notice[ERROR_TEXT_BYTES];

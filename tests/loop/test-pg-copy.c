@@ -343,7 +343,7 @@ static void killed_in_copy(void **state, const char *how)
 		snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%s)", pid);
 		postgres_sql(server(state), sql);
 	} else if (strcmp(how, "kill") == 0) {
-		kill((pid_t)strtol(pid, NULL, 10), SIGKILL);
+		postgres_kill_backend(server(state), (int)strtol(pid, NULL, 10));
 	} else {
 		postgres_stop(server(state), strcmp(how, "immediate") == 0 ? SIGQUIT : SIGKILL);
 	}

@@ -34,4 +34,10 @@ void postgres_wait_true(struct postgres *postgres, const char *sql); /* until it
 
 void postgres_stop(struct postgres *postgres, int signal); /* SIGTERM, SIGINT, SIGQUIT or SIGKILL */
 void postgres_restart(struct postgres *postgres);          /* when it is down */
-void postgres_wait_ready(struct postgres *postgres);       /* it may be recovering from a crash */
+
+/*
+ * kill -9 of one backend: the whole server restarts by itself. postgres_wait_ready() waits until it
+ * has (and not until just before it begins to).
+ */
+void postgres_kill_backend(struct postgres *postgres, int pid);
+void postgres_wait_ready(struct postgres *postgres);
