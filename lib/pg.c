@@ -2,40 +2,28 @@
  * One libpq connection on a libuv loop. SPDX-License-Identifier: Apache-2.0
  *
  * The happy path of an operation: pg_start() fills in `op` and the deadline, the statement is
- * handed to libpq, and the socket is watched. Each time it is ready on_ready_socket() lets libpq
- * read, and pg_advance() makes the step of the present state until one says that it waits. The step
- * that has the outcome calls pg_conclude(); pg_advance() delivers it, and the connection is idle before
- * the callback is called, so that it may start the next operation.
+ * handed to libpq, and the socket is watched. Each time it is ready (pg_watch.c) libpq reads, and
+ * pg_advance() makes the step of the present state until one says that it waits. The step
+ * that has the outcome calls pg_conclude(); pg_advance() delivers it, and the connection is idle
+ * before the callback is called, so that it may start the next operation.
  *
- * Whatever ends inside a public function (not connected, no memory) is delivered in the next turn of
- * the loop, by the idle handle `turn`. The same handle continues a step that had more to do than
+ * Whatever ends inside a public function (not connected, no memory) is delivered in the next turn
+ * of the loop, by the idle handle `turn`. The same handle continues a step that had more to do than
  * is fair within one turn.
  *
- * Failure modes: the connection breaks (libpq says so: the step collects what the server had said and
- * concludes; an idle connection reports on_lost); the deadline passes, or the caller cancels (a cancel
- * request is sent and the outcome waited for, for STOP_GRACE_MS; then the connection is dropped);
+ * Failure modes: the connection breaks (libpq says so: the step collects what the server had said
+ * and concludes; an idle connection reports on_lost); the deadline passes, or the caller cancels
+ * (pg_stop.c: the server is asked to end it, and in the end the connection is dropped);
  * pg_close() at any time (everything is dropped, the callbacks come when the handles are closed).
- *
- * libpq closes its socket inside almost any call that finds it broken. So each such call is
- * followed by a look at the status, and by the end of the watch, before the loop polls again.
  */
 
 #include "lib/pg.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
 #include "lib/pg_dsn.h"
 #include "lib/pg_private.h"
-
-enum { STOP_GRACE_MS = 5 * 1000, TURN_STEPS = 256, TURN_NS = 1000 * 1000 };
-
-struct pg_watch {
-	uv_poll_t poll;
-	struct pg *pg;
-	int events;
-};
 
 #define BIT(state) (1u << (state))
 
@@ -78,8 +66,6 @@ bool pg_is_broken(const struct pg *pg)
 	return PQstatus(pg->conn) == CONNECTION_BAD;
 }
 
-/* ---- the end of everything ---- */
-
 static void call_back(struct pg_op *op)
 {
 	const struct error *error = error_is_set(&op->error) ? &op->error : NULL;
@@ -120,7 +106,7 @@ static void pg_free(struct pg *pg)
 	free(pg);
 }
 
-static void handle_closed(struct pg *pg)
+void pg_handle_closed(struct pg *pg)
 {
 	void (*on_closed)(void *arg) = pg->on_closed;
 	void *arg = pg->closed_arg;
@@ -139,12 +125,12 @@ static void handle_closed(struct pg *pg)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	handle_closed(container_of(handle, struct pg, timer));
+	pg_handle_closed(container_of(handle, struct pg, timer));
 }
 
 static void on_turn_closed(uv_handle_t *handle)
 {
-	handle_closed(container_of(handle, struct pg, turn));
+	pg_handle_closed(container_of(handle, struct pg, turn));
 }
 
 void pg_close(struct pg *pg, void (*on_closed)(void *arg), void *arg)
@@ -158,261 +144,10 @@ void pg_close(struct pg *pg, void (*on_closed)(void *arg), void *arg)
 			"the connection is closed");
 	}
 	pg_enter(pg, PG_CLOSING);
-	pg_connect_abandon(pg);
+	pg_resolve_abandon(pg);
 	pg_drop(pg);
 	uv_close((uv_handle_t *)&pg->timer, on_timer_closed);
 	uv_close((uv_handle_t *)&pg->turn, on_turn_closed);
-}
-
-/* ---- handles ---- */
-
-static void on_watch_closed(uv_handle_t *handle)
-{
-	struct pg_watch *watch = container_of(handle, struct pg_watch, poll);
-	struct pg *pg = watch->pg;
-
-	free(watch);
-	handle_closed(pg);
-}
-
-void pg_unwatch(struct pg *pg)
-{
-	if (pg->watch) {
-		uv_poll_stop(&pg->watch->poll);
-		uv_close((uv_handle_t *)&pg->watch->poll, on_watch_closed);
-		pg->watch = NULL;
-	}
-}
-
-/* Let libpq read. What it reads is looked at by the steps. */
-static void read_input(struct pg *pg)
-{
-	if (pg->state == PG_COPY_IN) {
-		pg_copy_in_listen(pg);
-	}
-	if (PQconsumeInput(pg->conn) == 0 && pg_is_broken(pg)) {
-		pg_unwatch(pg);
-	}
-	if (pg->state == PG_COPY_IN) {
-		pg_copy_in_heard(pg);
-	}
-}
-
-static void on_ready_socket(uv_poll_t *poll, int status, int events)
-{
-	struct pg_watch *watch = container_of(poll, struct pg_watch, poll);
-	struct pg *pg = watch->pg;
-
-	if (status < 0) {
-		watch->events = 0; /* libuv stops a handle on POLLERR; there may be more to read */
-	}
-	if (pg->state == PG_CONNECTING) {
-		pg_connect_step(pg);
-	} else if (status < 0 || events & UV_READABLE) {
-		read_input(pg);
-	}
-	pg_advance(pg);
-}
-
-static int new_watch(struct pg *pg)
-{
-	struct pg_watch *watch = calloc(1, sizeof(*watch));
-	int r;
-
-	if (!watch) {
-		return -ENOMEM;
-	}
-	watch->pg = pg;
-	r = uv_poll_init(pg->loop, &watch->poll, PQsocket(pg->conn));
-	if (r < 0) {
-		free(watch);
-		return r;
-	}
-	pg->watch = watch;
-	pg->n_handles++;
-	return 0;
-}
-
-void pg_watch(struct pg *pg, int events)
-{
-	int r = 0;
-
-	if (events == 0) {
-		if (pg->watch) {
-			uv_poll_stop(&pg->watch->poll);
-			pg->watch->events = 0;
-		}
-		return;
-	}
-	if (!pg->watch) {
-		r = new_watch(pg);
-	}
-	if (r == 0 && pg->watch->events != events) {
-		r = uv_poll_start(&pg->watch->poll, events, on_ready_socket);
-		pg->watch->events = events;
-	}
-	if (r < 0) {
-		pg->watch_failed = true;
-		pg_turn_start(pg);
-	}
-}
-
-void pg_watch_flushed(struct pg *pg)
-{
-	int more = PQflush(pg->conn);
-
-	if (pg_is_broken(pg)) {
-		pg_unwatch(pg);
-		pg_turn_start(pg);
-		return;
-	}
-	/* For reading also while there is something to write: both sides may be full. */
-	pg_watch(pg, UV_READABLE | (more == 1 ? UV_WRITABLE : 0));
-}
-
-static void on_turn(uv_idle_t *turn)
-{
-	struct pg *pg = container_of(turn, struct pg, turn);
-
-	uv_idle_stop(&pg->turn);
-	pg_advance(pg);
-}
-
-void pg_turn_start(struct pg *pg)
-{
-	uv_idle_start(&pg->turn, on_turn);
-}
-
-struct pg_budget pg_budget(void)
-{
-	return (struct pg_budget){.until_ns = uv_hrtime() + TURN_NS};
-}
-
-bool pg_budget_spent(struct pg_budget *budget)
-{
-	return ++budget->n >= TURN_STEPS || uv_hrtime() > budget->until_ns;
-}
-
-/* ---- deadlines ---- */
-
-static uint64_t earliest(uint64_t a, uint64_t b)
-{
-	if (a == 0 || b == 0) {
-		return a + b;
-	}
-	return a < b ? a : b;
-}
-
-static uint64_t next_due(const struct pg *pg)
-{
-	uint64_t due = pg->deadline_ms;
-
-	if (pg->state == PG_CONNECTING) {
-		due = earliest(due, pg->connecting.share_until_ms);
-	} else if (pg->state == PG_COPY_IN) {
-		due = earliest(due, pg->copying.doubt_until_ms);
-	}
-	return earliest(due, pg->cancel_again_ms);
-}
-
-static void send_cancel(struct pg *pg, uint64_t now)
-{
-	if (pg_cancel_send(pg) < 0) {
-		pg->deadline_ms = now; /* then by dropping the connection */
-	}
-}
-
-/* Stop the operation from here: the server ends it, or the grace does. */
-static void stop(struct pg *pg, enum pg_stop why)
-{
-	pg->op.stop = why;
-	pg->deadline_ms = uv_now(pg->loop) + STOP_GRACE_MS;
-	if (pg->state == PG_COPY_IN) {
-		pg_copy_in_abort(pg, why == PG_STOP_TIMEOUT ? "timeout" : "canceled");
-	}
-	send_cancel(pg, uv_now(pg->loop));
-	pg_arm(pg);
-}
-
-/* The grace is over. An outcome that is known stays; only the connection goes. */
-static void give_up(struct pg *pg)
-{
-	pg_drop(pg);
-	if (pg->state != PG_SETTLING) {
-		pg_error_stopped(pg);
-		pg_conclude(pg);
-	}
-}
-
-/* The last chance for what the server said to prove a notice: perhaps nobody had read it yet. */
-static void resolve_doubt(struct pg *pg)
-{
-	read_input(pg);
-	if (pg->copying.doubt_until_ms) {
-		pg_copy_in_abort(pg, "the server ended the COPY");
-	}
-}
-
-static void overdue(struct pg *pg, uint64_t now)
-{
-	if (pg->state == PG_RESOLVING || pg->state == PG_CONNECTING) {
-		pg_connect_overdue(pg);
-		return;
-	}
-	if (pg->state == PG_COPY_IN && pg->copying.doubt_until_ms &&
-		now >= pg->copying.doubt_until_ms) {
-		resolve_doubt(pg);
-	}
-	if (pg->cancel_again_ms && now >= pg->cancel_again_ms) {
-		send_cancel(pg, now);
-	}
-	if (pg->deadline_ms && now >= pg->deadline_ms) {
-		bool stopped = pg->op.stop == PG_STOP_CANCEL || pg->op.stop == PG_STOP_TIMEOUT;
-
-		if (stopped || pg->state == PG_SETTLING) {
-			give_up(pg);
-		} else {
-			stop(pg, PG_STOP_TIMEOUT);
-		}
-	}
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct pg *pg = container_of(timer, struct pg, timer);
-
-	overdue(pg, uv_now(pg->loop));
-	pg_arm(pg);
-	pg_advance(pg);
-}
-
-void pg_arm(struct pg *pg)
-{
-	uint64_t due = next_due(pg), now = uv_now(pg->loop);
-
-	if (due == 0) {
-		uv_timer_stop(&pg->timer);
-	} else {
-		uv_timer_start(&pg->timer, on_timer, due > now ? due - now : 0, 0);
-	}
-}
-
-void pg_cancel(struct pg *pg)
-{
-	bool connecting = pg->state == PG_RESOLVING || pg->state == PG_CONNECTING;
-	bool known = pg->state == PG_SETTLING || pg->state == PG_DELIVERING;
-
-	if (!pg_is_busy(pg) || known || pg->op.stop == PG_STOP_CANCEL || pg->state == PG_CLOSING) {
-		return;
-	}
-	if (connecting) {
-		error_set(&pg->op.error, ERROR_CANCELED, "database", "canceled", "canceled");
-		pg_connect_abandon(pg);
-		pg_drop(pg);
-		pg_conclude(pg);
-	} else {
-		stop(pg, PG_STOP_CANCEL);
-	}
 }
 
 /* ---- operations ---- */
@@ -424,7 +159,8 @@ void pg_start(struct pg *pg, enum pg_op_kind kind, void *arg, uint64_t timeout_m
 	pg->op = (struct pg_op){.kind = kind, .arg = arg};
 	pg->notice[0] = '\0';
 	pg->notice_fatal = false;
-	uv_update_time(pg->loop); /* the deadline counts from now, not from the start of this turn */
+	uv_update_time(
+		pg->loop); /* the deadline counts from now, not from the start of this turn */
 	pg->deadline_ms = timeout_ms ? uv_now(pg->loop) + timeout_ms : 0;
 	pg_arm(pg);
 }
@@ -504,7 +240,7 @@ static void look_idle(struct pg *pg)
 
 static void fail_watch(struct pg *pg)
 {
-	pg_connect_abandon(pg);
+	pg_resolve_abandon(pg);
 	pg_drop(pg);
 	if (pg->state != PG_SETTLING) {
 		error_no_memory(&pg->op.error, "database");

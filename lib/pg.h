@@ -4,16 +4,17 @@
  * One libpq connection on a libuv loop: connect, query, copy in, copy out, cancel.
  * SPDX-License-Identifier: Apache-2.0
  *
- * The only files that know libpq (pg*.c). One operation at a time; its callback may start the next. Works
- * through PgBouncer in transaction mode: no startup options, no named statements. Names are
- * resolved by uv_getaddrinfo with a deadline (PQconnectStart blocks on DNS), cancel runs in the thread
- * pool (PQcancel blocks). Neither a password nor a conninfo is ever part of an error text.
+ * The only files that know libpq (pg*.c). One operation at a time; its callback may start the next.
+ * Works through PgBouncer in transaction mode: no startup options, no named statements. Names are
+ * resolved by uv_getaddrinfo with a deadline (PQconnectStart blocks on DNS), cancel runs in the
+ * thread pool (PQcancel blocks). Neither a password nor a conninfo is ever part of an error text.
  *
  * SQLSTATE decides the class of an error: 08, 57P, 53, 40, 55P03, 57014, 25006 (read-only), and a
- * lost connection are RETRY; a connection lost after COMMIT was sent is UNCERTAIN (the statement's text
- * is exactly "COMMIT"); the rest is REJECTED, a COMMIT that was answered by ROLLBACK too. error->code
- * is the SQLSTATE ("23505"), or "connection", "timeout", "resolve", "dsn", "canceled". A FATAL
- * error, and whatever breaks the connection, leaves it disconnected before the callback comes.
+ * lost connection are RETRY; a connection lost after COMMIT was sent is UNCERTAIN (the statement's
+ * text is exactly "COMMIT"); the rest is REJECTED, a COMMIT that was answered by ROLLBACK too.
+ * error->code is the SQLSTATE ("23505"), or "connection", "timeout", "resolve", "dsn", "canceled".
+ * A FATAL error, and whatever breaks the connection, leaves it disconnected before the callback
+ * comes.
  */
 
 #include <stdbool.h>
@@ -34,17 +35,18 @@ struct pg_options {
 	uint64_t connect_timeout_ms;
 	/* Client side: cancels and fails when an operation takes longer; 0 none. */
 	uint64_t statement_timeout_ms;
-	/* The idle connection was lost (server shutdown). May be NULL. Not called during an operation. */
+	/* The idle connection was lost (server shutdown). Not called during an operation, may be NULL. */
 	void (*on_lost)(void *arg, const struct error *error);
 	void *arg; /* for on_lost */
 };
 
-int pg_new(uv_loop_t *loop, const struct pg_options *options, struct pg **ret, struct error *error)
-	must_check;
+int pg_new(uv_loop_t *loop, const struct pg_options *options, struct pg **ret,
+	struct error *error) must_check;
 
 /*
- * Cancels a running operation (its callback comes with CANCELED first, even that of a COMMIT), closes,
- * frees. Nothing may be started any more. A name that is being looked up keeps the loop alive.
+ * Cancels a running operation (its callback comes with CANCELED first, even that of a COMMIT),
+ * closes, frees. Nothing may be started any more. A name that is being looked up keeps the loop
+ * alive.
  */
 void pg_close(struct pg *pg, void (*on_closed)(void *arg), void *arg);
 
@@ -92,7 +94,8 @@ int pg_n_columns(const struct pg_result *result);
 bool pg_is_null(const struct pg_result *result, int row, int column);
 const char *pg_value(const struct pg_result *result, int row, int column); /* text, "" for NULL */
 int pg_value_len(const struct pg_result *result, int row, int column);
-int64_t pg_i64(const struct pg_result *result, int row, int column); /* of a text value; 0 for NULL */
+/* Of a text value; 0 for NULL. */
+int64_t pg_i64(const struct pg_result *result, int row, int column);
 bool pg_bool(const struct pg_result *result, int row, int column);
 int64_t pg_affected(const struct pg_result *result); /* rows of INSERT, UPDATE, DELETE, COPY */
 
@@ -100,9 +103,10 @@ int64_t pg_affected(const struct pg_result *result); /* rows of INSERT, UPDATE, 
  * COPY .. FROM STDIN. on_ready comes when the server awaits data; from then on pg_copy_put() until
  * pg_copy_end(), whose on_done comes with the server's answer. If the server ends the COPY first
  * (an error), on_done comes likewise and nothing more may be put: it is one callback for the whole
- * operation. pg_copy_put() returns 0 to go on, 1 when the socket is full: put no more until on_drain.
- * PQputCopyData itself never pushes back, so whoever ignores the 1 buffers without limit. Blocks of
- * some KiB are best. An error of the server is noticed after about 100 ms, or at pg_copy_end().
+ * operation. pg_copy_put() returns 0 to go on, 1 when the socket is full: put no more until
+ * on_drain. PQputCopyData itself never pushes back, so whoever ignores the 1 buffers without limit.
+ * Blocks of some KiB are best. An error of the server is noticed after about 100 ms, or at
+ * pg_copy_end().
  */
 struct pg_copy_in {
 	void (*on_ready)(void *arg);
@@ -121,8 +125,8 @@ typedef void (*pg_data_fn)(void *arg, const void *data, size_t len);
 void pg_copy_out(struct pg *pg, const char *sql, pg_data_fn on_data, pg_done_fn on_done, void *arg);
 
 /*
- * Ask the server to stop the running operation; its callback comes with CANCELED (or its result). No
- * row or data comes after this. A server that does not answer loses the connection after 5 s.
+ * Ask the server to stop the running operation; its callback comes with CANCELED (or its result).
+ * No row or data comes after this. A server that does not answer loses the connection after 5 s.
  */
 void pg_cancel(struct pg *pg);
 

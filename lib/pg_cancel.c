@@ -4,9 +4,9 @@
  * PQcancel opens a connection of its own and waits for its end, so it runs in the thread pool, on
  * a copy that PQgetCancel made. It names a backend, not a statement: one that arrives late would
  * hit whatever that backend does then. So the operation is not over before the request is
- * (PG_SETTLING). One that arrives early, before the statement has begun, hits nothing: so it is sent
- * again until the operation ends or its grace does. When the connection is dropped meanwhile the request is left to itself: that backend
- * will get no statement from us any more.
+ * (PG_SETTLING). One that arrives early, before the statement has begun, hits nothing: so it is
+ * sent again until the operation ends or its grace does. When the connection is dropped meanwhile
+ * the request is left to itself: that backend will get no statement from us any more.
  */
 
 #include <errno.h>

@@ -2,18 +2,18 @@
  * COPY in and out. SPDX-License-Identifier: Apache-2.0
  *
  * In, the happy path: the server answers the statement with PGRES_COPY_IN, on_ready is called, the
- * caller puts data. libpq sends what it has in full blocks and keeps the rest, without any limit; so
- * every FLUSH_BYTES PQflush is asked, and when the socket is full the caller is told (1), and called
- * back (on_drain) when libpq has got rid of everything. The caller is told to pause, too, after
- * TURN_BYTES without a turn of the loop, for a server that is always faster. pg_copy_end() sends the end,
- * and the answer is taken like that of any statement.
+ * caller puts data. libpq sends what it has in full blocks and keeps the rest, without any limit;
+ * so every FLUSH_BYTES PQflush is asked, and when the socket is full the caller is told (1), and
+ * called back (on_drain) when libpq has got rid of everything. The caller is told to pause, too,
+ * after TURN_BYTES without a turn of the loop, for a server that is always faster. pg_copy_end()
+ * sends the end, and the answer is taken like that of any statement.
  *
  * In, the server fails: it sends an error and throws away what still comes. libpq does not look at
- * that error before PQputCopyEnd, nor does it tell that there is something it did not look at. It does
- * look at notices. So bytes that arrive and are no notice raise a doubt, and when that has lasted
- * for DOUBT_MS the COPY is ended by CopyFail: the server's own error comes first and is the outcome.
- * (A notice and an error that arrive together are found at pg_copy_end() only.) PQflush may read as
- * well, when it cannot write: therefore the look at FIONREAD before it.
+ * that error before PQputCopyEnd, nor does it tell that there is something it did not look at. It
+ * does look at notices. So bytes that arrive and are no notice raise a doubt, and when that has
+ * lasted for DOUBT_MS the COPY is ended by CopyFail: the server's own error comes first and is the
+ * outcome. (A notice and an error that arrive together are found at pg_copy_end() only.) PQflush
+ * may read as well, when it cannot write: therefore the look at FIONREAD before it.
  *
  * Out: PQgetCopyData gives a row at a time; nothing more is read from the socket before
  * all that came is handed on, and only some of it in one turn.
@@ -52,7 +52,8 @@ void pg_copy_in_listen(struct pg *pg)
 {
 	int n = 0;
 
-	if (pg->copying.doubt_until_ms == 0 && ioctl(PQsocket(pg->conn), FIONREAD, &n) == 0 && n > 0) {
+	if (pg->copying.doubt_until_ms == 0 && ioctl(PQsocket(pg->conn), FIONREAD, &n) == 0 &&
+		n > 0) {
 		pg->copying.doubt_until_ms = uv_now(pg->loop) + DOUBT_MS;
 		pg->copying.n_notices = pg->n_notices;
 	}

@@ -19,7 +19,7 @@
 static bool is_connection_string(const char *dsn)
 {
 	return strncmp(dsn, "postgresql://", 13) == 0 || strncmp(dsn, "postgres://", 11) == 0 ||
-	       strchr(dsn, '=');
+		strchr(dsn, '=');
 }
 
 /* Everything from the first to the last quote may be ours: cut it out. */
@@ -49,8 +49,8 @@ static bool has_stray_at(const PQconninfoOption *options)
 {
 	const char *host = pg_dsn_option(options, "host");
 
-	return host[0] != '/' && host[0] != '@' && strstr(host, "@") &&
-	       !strstr(host, ",@") && !strstr(host, "/");
+	return host[0] != '/' && host[0] != '@' && strstr(host, "@") && !strstr(host, ",@") &&
+		!strstr(host, "/");
 }
 
 int pg_dsn_check(const char *dsn, struct error *error)
@@ -67,7 +67,8 @@ int pg_dsn_check(const char *dsn, struct error *error)
 		r = malformed(error, message);
 	} else if (has_stray_at(options)) {
 		r = error_set(error, ERROR_REJECTED, "database", "dsn",
-			"the connection string is malformed: an @ in the password must be written %%40");
+			"the connection string is malformed: an @ in the password must be written "
+			"%%40");
 	}
 	PQfreemem(message);
 	PQconninfoFree(options);
@@ -91,7 +92,8 @@ int pg_dsn_secrets(const char *dsn, void (*found)(void *arg, const char *secret)
 	}
 	for (const PQconninfoOption *o = options; o->keyword; o++) {
 		/* dispchar "*" is libpq's own mark of what must not be shown. */
-		if (o->val && o->val[0] && (o->dispchar[0] == '*' || strstr(o->keyword, "password"))) {
+		if (o->val && o->val[0] &&
+			(o->dispchar[0] == '*' || strstr(o->keyword, "password"))) {
 			found(arg, o->val);
 		}
 	}

@@ -22,13 +22,14 @@ enum { SQLSTATE_LEN = 5 };
 enum error_class pg_error_class(const char *sqlstate)
 {
 	static const char *const retried[] = {
-		"08",    /* connection */
-		"40",    /* serialization, deadlock */
-		"53",    /* disk, memory, connections used up */
-		"57P",   /* shut down by somebody */
+		"08",	 /* connection */
+		"40",	 /* serialization, deadlock */
+		"53",	 /* disk, memory, connections used up */
+		"57P",	 /* shut down by somebody */
 		"55P03", /* lock_timeout */
 		"57014", /* statement_timeout, cancel */
-		"25006", /* read only: a standby that will be promoted, or a fail-over in progress */
+		"25006", /* read only: a standby that will be promoted, or a fail-over in progress
+			  */
 	};
 
 	for (unsigned i = 0; i < N_ELEMENTS(retried); i++) {
@@ -102,7 +103,8 @@ void pg_error_result(struct pg *pg, const PGresult *result)
 		error_set(&pg->op.error, pg->op.commit ? ERROR_UNCERTAIN : ERROR_RETRY, "database",
 			sqlstate, "%s", text);
 	} else if (!set_stopped(pg, sqlstate, text)) {
-		error_set(&pg->op.error, pg_error_class(sqlstate), "database", sqlstate, "%s", text);
+		error_set(
+			&pg->op.error, pg_error_class(sqlstate), "database", sqlstate, "%s", text);
 	}
 }
 
@@ -133,8 +135,8 @@ static const char *find_sqlstate(const char *text)
 		const char *state = at + 3;
 		int n = 0;
 
-		while (n < SQLSTATE_LEN && (isdigit((unsigned char)state[n]) ||
-						   isupper((unsigned char)state[n]))) {
+		while (n < SQLSTATE_LEN &&
+			(isdigit((unsigned char)state[n]) || isupper((unsigned char)state[n]))) {
 			n++;
 		}
 		if (n == SQLSTATE_LEN && strncmp(state + n, ": ", 2) == 0) {
@@ -158,10 +160,12 @@ static void tidy(const char *message, char *text, size_t size)
 		snprintf(line, sizeof(line), "%.*s", n, message + strspn(message, "\t "));
 		state = (char *)find_sqlstate(line);
 		if (state) {
-			memmove(state, state + SQLSTATE_LEN + 2, strlen(state + SQLSTATE_LEN + 2) + 1);
+			memmove(state, state + SQLSTATE_LEN + 2,
+				strlen(state + SQLSTATE_LEN + 2) + 1);
 		}
 		if (line[0] && strncmp(line, "LOCATION:", 9) != 0) {
-			len += (size_t)snprintf(text + len, size - len, "%s%s", len ? "; " : "", line);
+			len += (size_t)snprintf(
+				text + len, size - len, "%s%s", len ? "; " : "", line);
 		}
 		message += n;
 		message += *message == '\n';

@@ -1,8 +1,8 @@
 /*
  * Statements and their results. SPDX-License-Identifier: Apache-2.0
  *
- * A statement is sent (PQsendQueryParams, PQsendQuery), flushed while its answer is awaited, and its
- * results are taken until libpq has none: the last good one is the outcome, or the first error.
+ * A statement is sent (PQsendQueryParams, PQsendQuery), flushed while its answer is awaited, and
+ * its results are taken until libpq has none: the last good one is the outcome, or the first error.
  * In single-row mode each row is a result of its own. Results are taken before anything more is
  * read, and only some in one turn of the loop, so that the server is held back by its socket and
  * never by our memory.
@@ -78,8 +78,8 @@ static int arrays_init(struct arrays *arrays, const struct pg_param *params, uns
 	return 0;
 }
 
-static void send_params(struct pg *pg, const char *sql, const struct pg_param *params, unsigned n,
-	bool binary)
+static void send_params(
+	struct pg *pg, const char *sql, const struct pg_param *params, unsigned n, bool binary)
 {
 	_cleanup_(arrays_fini) struct arrays arrays = {0};
 
@@ -93,8 +93,9 @@ static void send_params(struct pg *pg, const char *sql, const struct pg_param *p
 		pg_conclude(pg);
 		return;
 	}
-	sent(pg, PQsendQueryParams(pg->conn, sql, (int)n, arrays.types, arrays.values,
-			 arrays.lengths, arrays.formats, binary));
+	sent(pg,
+		PQsendQueryParams(pg->conn, sql, (int)n, arrays.types, arrays.values,
+			arrays.lengths, arrays.formats, binary));
 }
 
 void pg_send_simple(struct pg *pg, const char *sql)

@@ -26,8 +26,8 @@ static struct postgres *server(void **state)
 	return *state;
 }
 
-static void check_error(const struct error *error, enum error_class class, const char *code,
-	const char *text)
+static void check_error(
+	const struct error *error, enum error_class class, const char *code, const char *text)
 {
 	assert_string_equal(error_class_name(error->class), error_class_name(class));
 	assert_string_equal(error->code, code);
@@ -165,7 +165,8 @@ static void test_idle_lost(void **state)
 	pgloop_connect(&l);
 	postgres_kill_backend(server(state), (int)pgloop_number(&l, "SELECT pg_backend_pid()"));
 	pgloop_until(&l, &l.n_lost, 2);
-	check_error(&l.lost, ERROR_RETRY, "connection", "server closed the connection unexpectedly");
+	check_error(
+		&l.lost, ERROR_RETRY, "connection", "server closed the connection unexpectedly");
 	postgres_wait_ready(server(state));
 	pgloop_connect(&l);
 	postgres_stop(server(state), SIGINT);
@@ -364,7 +365,8 @@ static void lose_commit(void **state, enum cut cut, bool simple)
 	proxy_open(&proxy, &l.loop, postgres_port(server(state)));
 	proxy.cut = cut;
 	pg_close(l.pg, NULL, NULL);
-	snprintf(dsn, sizeof(dsn), "host=127.0.0.1 port=%d user=tester dbname=postgres", proxy.port);
+	snprintf(
+		dsn, sizeof(dsn), "host=127.0.0.1 port=%d user=tester dbname=postgres", proxy.port);
 	options.dsn = dsn;
 	assert_int_equal(pg_new(&l.loop, &options, &l.pg, &l.error), 0);
 	pgloop_connect(&l);
@@ -379,7 +381,8 @@ static void lose_commit(void **state, enum cut cut, bool simple)
 	if (cut == CUT_NEVER) {
 		assert_false(error_is_set(&l.error));
 	} else {
-		check_error(&l.error, ERROR_UNCERTAIN, "connection", "server closed the connection");
+		check_error(
+			&l.error, ERROR_UNCERTAIN, "connection", "server closed the connection");
 		assert_false(pg_is_connected(l.pg));
 	}
 	assert_int_equal(postgres_number(server(state), "SELECT count(*) FROM k"),
@@ -474,7 +477,8 @@ static void start_copy_in(struct pgloop *l)
 
 static void start_broken(struct pgloop *l)
 {
-	pg_query(l->pg, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, 0, pgloop_on_result, l);
+	pg_query(l->pg, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, 0, pgloop_on_result,
+		l);
 }
 
 static void start_idle(struct pgloop *l)

@@ -25,8 +25,8 @@ static struct postgres *server(void **state)
 	return *state;
 }
 
-static void check_error(const struct pgloop *l, enum error_class class, const char *code,
-	const char *text)
+static void check_error(
+	const struct pgloop *l, enum error_class class, const char *code, const char *text)
 {
 	assert_string_equal(error_class_name(l->error.class), error_class_name(class));
 	assert_string_equal(l->error.code, code);
@@ -72,8 +72,9 @@ static void test_connect(void **state)
 		pgloop_open(&l, dsns[i]);
 		assert_false(pg_is_connected(l.pg));
 		pgloop_connect(&l);
-		pgloop_query(&l, "SELECT current_user, current_setting('application_name'),"
-				 " current_setting('client_encoding')");
+		pgloop_query(&l,
+			"SELECT current_user, current_setting('application_name'),"
+			" current_setting('client_encoding')");
 		assert_string_equal(buffer_str(&l.rows), "tester|ogdsync|UTF8\n");
 		pgloop_connect(&l); /* again: the old connection is dropped */
 		pg_disconnect(l.pg);
@@ -151,7 +152,8 @@ static void test_connect_fails(void **state)
 		{dsn[0], ERROR_RETRY, "connection", "Connection refused"},
 		{dsn[1], ERROR_RETRY, "connection", "No such file or directory"},
 		{dsn[2], ERROR_RETRY, "resolve", "cannot resolve \"nowhere.invalid\": "},
-		{dsn[3], ERROR_REJECTED, "28P01", "password authentication failed for user \"secret\""},
+		{dsn[3], ERROR_REJECTED, "28P01",
+			"password authentication failed for user \"secret\""},
 		{dsn[4], ERROR_REJECTED, "28P01", "no password supplied"},
 		{dsn[5], ERROR_REJECTED, "3D000", "database \"nothing\" does not exist"},
 		{dsn[6], ERROR_RETRY, "connection", "cannot resolve \"nowhere.invalid\""},
@@ -165,7 +167,8 @@ static void test_connect_fails(void **state)
 	snprintf(dsn[1], 256, "host=/nonexistent port=%d user=tester", port);
 	snprintf(dsn[2], 256, "host=nowhere.invalid port=%d user=tester", port);
 	snprintf(dsn[3], 256, "postgres://secret:wr0ng-pass@127.0.0.1:%d/postgres", port);
-	snprintf(dsn[4], 256, "postgres://secret@127.0.0.1:%d/postgres?passfile=/nonexistent", port);
+	snprintf(
+		dsn[4], 256, "postgres://secret@127.0.0.1:%d/postgres?passfile=/nonexistent", port);
 	snprintf(dsn[5], 256, "host=127.0.0.1 port=%d user=tester dbname=nothing", port);
 	snprintf(dsn[6], 256, "host=nowhere.invalid,127.0.0.1 port=%d,%d user=tester", port, dead);
 	snprintf(dsn[7], 256, "host=a,b hostaddr=127.0.0.1 port=%d user=tester", port);
@@ -256,12 +259,14 @@ static void test_dsn(void **state)
 	static const struct {
 		const char *dsn, *secrets, *described, *wrong;
 	} cases[] = {
-		{"host=h port=1 dbname=d user=u password='it''s \\'x' sslpassword=k", NULL, "(malformed)", "malformed"},
+		{"host=h port=1 dbname=d user=u password='it''s \\'x' sslpassword=k", NULL,
+			"(malformed)", "malformed"},
 		{"host=h port=1 dbname=d user=u password='a \\'x' sslpassword=k", "a 'x;k;",
 			"host=h port=1 dbname=d user=u", NULL},
 		{"postgres://u:p%40ss%2F@h1:1,h2:2/d?sslpassword=k", "p@ss/;k;",
 			"host=h1,h2 port=1,2 dbname=d user=u", NULL},
-		{"postgres://u@h/d?password=topsecret", "topsecret;", "host=h port=5432 dbname=d user=u", NULL},
+		{"postgres://u@h/d?password=topsecret", "topsecret;",
+			"host=h port=5432 dbname=d user=u", NULL},
 		{"postgres://u:p@ss@h/d", "p;", "(malformed)", "%40"},
 		{"postgres://u:topsecret@h:port:x/d?topsecret", NULL, "(malformed)", "malformed"},
 		{"password=topsecret host", NULL, "(malformed)", "missing \"\" in connection info"},
@@ -306,13 +311,15 @@ static void test_query(void **state)
 
 	pgloop_open(&l, postgres_dsn(server(state)));
 	pgloop_connect(&l);
-	pg_query(l.pg, "SELECT $1::text, $2::text, $3 + 1, $4, true", params, 4, pgloop_on_result, &l);
+	pg_query(l.pg, "SELECT $1::text, $2::text, $3 + 1, $4, true", params, 4, pgloop_on_result,
+		&l);
 	assert_true(pg_is_busy(l.pg));
 	pgloop_until(&l, &l.n_done, 2);
 	assert_false(pg_is_busy(l.pg));
 	assert_string_equal(buffer_str(&l.rows), "with 'quotes' and \\|~|5|2.50|t\n");
 
-	pgloop_exec(&l, "CREATE TABLE q(id int PRIMARY KEY); INSERT INTO q SELECT generate_series(1, 7)");
+	pgloop_exec(&l,
+		"CREATE TABLE q(id int PRIMARY KEY); INSERT INTO q SELECT generate_series(1, 7)");
 	pgloop_query(&l, "UPDATE q SET id = id + 100 WHERE id > 3");
 	assert_int_equal(l.affected, 4);
 	assert_int_equal(l.n_rows, 0);
@@ -337,26 +344,32 @@ static void test_error_classes(void **state)
 		bool loses;
 	} cases[] = {
 		{"", "INSERT INTO e VALUES (1)", ERROR_REJECTED, "23505",
-			"duplicate key value violates unique constraint \"e_pkey\" (Key (id)=(1) already exists.)", false},
-		{"", "SELEC 1", ERROR_REJECTED, "42601", "syntax error at or near \"SELEC\"", false},
-		{"", "SELECT * FROM nothing", ERROR_REJECTED, "42P01", "relation \"nothing\" does not exist", false},
+			"duplicate key value violates unique constraint \"e_pkey\" (Key (id)=(1) "
+			"already exists.)",
+			false},
+		{"", "SELEC 1", ERROR_REJECTED, "42601", "syntax error at or near \"SELEC\"",
+			false},
+		{"", "SELECT * FROM nothing", ERROR_REJECTED, "42P01",
+			"relation \"nothing\" does not exist", false},
 		{"", "SELECT 1/0", ERROR_REJECTED, "22012", "division by zero", false},
 		{"SET statement_timeout = '50ms'", "SELECT pg_sleep(5)", ERROR_RETRY, "57014",
 			"canceling statement due to statement timeout", false},
 		{"SET default_transaction_read_only = on", "INSERT INTO e VALUES (2)", ERROR_RETRY,
 			"25006", "read-only transaction", false},
-		{"", "DO $$BEGIN RAISE EXCEPTION 'try again' USING ERRCODE = '40001'; END$$", ERROR_RETRY,
-			"40001", "try again", false},
-		{"", "DO $$BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END$$", ERROR_RETRY,
-			"53100", "full", false},
-		{"", "DO $$BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END$$", ERROR_RETRY,
-			"55P03", "locked", false},
+		{"", "DO $$BEGIN RAISE EXCEPTION 'try again' USING ERRCODE = '40001'; END$$",
+			ERROR_RETRY, "40001", "try again", false},
+		{"", "DO $$BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '53100'; END$$",
+			ERROR_RETRY, "53100", "full", false},
+		{"", "DO $$BEGIN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END$$",
+			ERROR_RETRY, "55P03", "locked", false},
 		{"", "DO $$BEGIN RAISE EXCEPTION E'two\\nlines' USING DETAIL = 'more'; END$$",
 			ERROR_REJECTED, "P0001", "two lines (more)", false},
 		{"", "SELECT pg_terminate_backend(pg_backend_pid())", ERROR_RETRY, "57P01",
 			"terminating connection due to administrator command", true},
-		{"", "COPY e TO STDOUT", ERROR_REJECTED, "copy", "COPY where none was expected", false},
-		{"", "COPY e FROM STDIN", ERROR_REJECTED, "copy", "COPY where none was expected", false},
+		{"", "COPY e TO STDOUT", ERROR_REJECTED, "copy", "COPY where none was expected",
+			false},
+		{"", "COPY e FROM STDIN", ERROR_REJECTED, "copy", "COPY where none was expected",
+			false},
 	};
 	struct pgloop l;
 
@@ -456,8 +469,8 @@ static void test_rows(void **state)
 	uv_prepare_init(&rows.l.loop, &rows.prepare);
 	uv_prepare_start(&rows.prepare, on_prepare);
 	rows.heap_start = pgloop_heap_bytes();
-	pg_query_rows(rows.l.pg, "SELECT i, repeat('x', 100) FROM generate_series(1, 200000) i", NULL, 0,
-		on_row, on_rows_done, &rows);
+	pg_query_rows(rows.l.pg, "SELECT i, repeat('x', 100) FROM generate_series(1, 200000) i",
+		NULL, 0, on_row, on_rows_done, &rows);
 	pgloop_until(&rows.l, &rows.l.n_done, 2);
 	assert_false(error_is_set(&rows.l.error));
 	assert_int_equal(rows.n, 200000);
@@ -465,8 +478,9 @@ static void test_rows(void **state)
 	assert_true(rows.n_turns > 200000 / 256); /* the loop turned all the while */
 
 	rows.n = 0;
-	pg_query_rows(rows.l.pg, "SELECT i, repeat('x', 100), 10 / (500 - i) FROM generate_series(1, 1000) i",
-		NULL, 0, on_row, on_rows_done, &rows);
+	pg_query_rows(rows.l.pg,
+		"SELECT i, repeat('x', 100), 10 / (500 - i) FROM generate_series(1, 1000) i", NULL,
+		0, on_row, on_rows_done, &rows);
 	pgloop_until(&rows.l, &rows.l.n_done, 3);
 	check_error(&rows.l, ERROR_REJECTED, "22012", "division by zero");
 	assert_int_equal(rows.n, 499);
@@ -476,8 +490,8 @@ static void test_rows(void **state)
 
 static void test_quoting(void **state)
 {
-	static const char *const texts[] = {"plain", "", "it's", "back\\slash", "\"double\"", "a,b", "{}",
-		"NULL", "null", " lead", "new\nline", "\\'", "ü€𝄞", "$1", "%s", "\t"};
+	static const char *const texts[] = {"plain", "", "it's", "back\\slash", "\"double\"", "a,b",
+		"{}", "NULL", "null", " lead", "new\nline", "\\'", "ü€𝄞", "$1", "%s", "\t"};
 	_cleanup_buffer_ struct buffer sql = {0}, array = {0}, want = {0};
 	struct pg_param param;
 	struct pgloop l;
@@ -499,8 +513,8 @@ static void test_quoting(void **state)
 	pg_array_append_null(&array);
 	pg_array_end(&array);
 	param = (struct pg_param){.data = buffer_str(&array)};
-	pg_query(l.pg, "SELECT v FROM unnest($1::text[]) WITH ORDINALITY u(v, n) ORDER BY n", &param, 1,
-		pgloop_on_result, &l);
+	pg_query(l.pg, "SELECT v FROM unnest($1::text[]) WITH ORDINALITY u(v, n) ORDER BY n",
+		&param, 1, pgloop_on_result, &l);
 	pgloop_until(&l, &l.n_done, l.n_done + 1);
 	buffer_clear(&want);
 	for (unsigned i = 0; i < N_ELEMENTS(texts); i++) {

@@ -63,8 +63,8 @@ void pgloop_on_result(void *arg, const struct pg_result *result, const struct er
 	for (int r = 0; r < l->n_rows && r < 1000; r++) {
 		for (int c = 0; c < pg_n_columns(result); c++) {
 			buffer_append_str(&l->rows, c > 0 ? "|" : "");
-			buffer_append_str(&l->rows,
-				pg_is_null(result, r, c) ? "~" : pg_value(result, r, c));
+			buffer_append_str(
+				&l->rows, pg_is_null(result, r, c) ? "~" : pg_value(result, r, c));
 		}
 		buffer_append_char(&l->rows, '\n');
 	}

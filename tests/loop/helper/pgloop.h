@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * A struct pg on a loop of its own, driven step by step by a test. SPDX-License-Identifier: Apache-2.0
+ * A struct pg on a loop of its own, driven by a test. SPDX-License-Identifier: Apache-2.0
  *
  * Each call below starts one operation and turns the loop until it is over; what came is in the
  * struct. pgloop_close() checks that nothing is left behind.
@@ -18,7 +18,7 @@ struct pgloop {
 	unsigned n_done, n_lost, n_closed;
 	struct error error; /* of the last operation; ERROR_NONE is success */
 	struct error lost;
-	struct buffer rows; /* values of the last result: '|' between columns, '\n' after rows, NULL is ~ */
+	struct buffer rows; /* of the last result: '|' between values, '\n' after rows, ~ for NULL */
 	long n_rows, affected;
 	uv_timer_t guard;
 	bool overdue;

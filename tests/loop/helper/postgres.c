@@ -1,7 +1,8 @@
 /*
  * A throw-away PostgreSQL server. SPDX-License-Identifier: Apache-2.0
  *
- * The postmaster is our child, so that we reap it at once, and asks the kernel for SIGQUIT when we die.
+ * The postmaster is our child, so that we reap it at once, and asks the kernel for SIGQUIT when we
+ * die.
  */
 
 #include "tests/loop/helper/postgres.h"
@@ -33,7 +34,7 @@ struct postgres {
 	char directory[64];
 	char dsn[256], tcp_dsn[256];
 	int port;
-	pid_t pid; /* 0: not running */
+	pid_t pid;	  /* 0: not running */
 	unsigned n_ready; /* how often it has said so, before it was last harmed */
 };
 
@@ -149,8 +150,8 @@ static void configure(const struct postgres *postgres)
 static void make_cluster(struct postgres *postgres)
 {
 	char data[PATH_BYTES];
-	const char *const argv[] = {"initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E",
-		"UTF8", "--locale=C.UTF-8", "--no-instructions", NULL};
+	const char *const argv[] = {"initdb", "-D", data, "-U", "tester", "-A", "trust",
+		"--no-sync", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", NULL};
 	const struct passwd *user = getpwnam("postgres");
 
 	snprintf(postgres->directory, sizeof(postgres->directory), "/tmp/ogdsync-pg-XXXXXX");
@@ -237,8 +238,8 @@ struct postgres *postgres_start(void)
 	make_cluster(postgres);
 	postgres->port = free_port();
 	configure(postgres);
-	snprintf(postgres->dsn, sizeof(postgres->dsn), "host=%s port=%d dbname=postgres user=tester",
-		postgres->directory, postgres->port);
+	snprintf(postgres->dsn, sizeof(postgres->dsn),
+		"host=%s port=%d dbname=postgres user=tester", postgres->directory, postgres->port);
 	snprintf(postgres->tcp_dsn, sizeof(postgres->tcp_dsn),
 		"host=127.0.0.1 port=%d dbname=postgres user=tester", postgres->port);
 	postgres_restart(postgres);
@@ -298,12 +299,21 @@ int postgres_pid(const struct postgres *postgres)
 	return postgres->pid;
 }
 
+static void ignore_notice(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
 static PGresult *query(struct postgres *postgres, const char *sql)
 {
 	PGconn *conn = PQconnectdb(postgres->dsn);
-	PGresult *result = PQexec(conn, sql);
-	ExecStatusType status = PQresultStatus(result);
+	ExecStatusType status;
+	PGresult *result;
 
+	PQsetNoticeProcessor(conn, ignore_notice, NULL);
+	result = PQexec(conn, sql);
+	status = PQresultStatus(result);
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
 		fprintf(stderr, "%s: %s", sql, PQerrorMessage(conn));
 		abort();

@@ -3,9 +3,9 @@
 /*
  * A throw-away PostgreSQL server for one test program. SPDX-License-Identifier: Apache-2.0
  *
- * postgres_start() makes a cluster in a temporary directory and starts its postmaster as our own child:
- * unix socket in that directory, loopback TCP on a port the system picked, fsync off. As root it
- * runs as the user postgres. Who has no server binaries skips the whole program: exit 77.
+ * postgres_start() makes a cluster in a temporary directory and starts its postmaster as our own
+ * child: unix socket in that directory, loopback TCP on a port the system picked, fsync off. As
+ * root it runs as the user postgres. Who has no server binaries skips the whole program: exit 77.
  *
  * Everything here blocks and asserts: it is called while the loop does not turn, or when that
  * does not matter. Roles: tester (superuser, trusted), secret (needs its password over TCP).
@@ -18,7 +18,8 @@ struct postgres;
 #define POSTGRES_PASSWORD "Sw0rd/fish%"
 
 struct postgres *postgres_start(void); /* exits with 77 where there is no PostgreSQL */
-void postgres_free(struct postgres *postgres); /* ends the server, removes the directory; takes NULL */
+void postgres_free(
+	struct postgres *postgres); /* ends the server, removes the directory; takes NULL */
 
 const char *postgres_dsn(const struct postgres *postgres);     /* unix socket, user tester */
 const char *postgres_tcp_dsn(const struct postgres *postgres); /* the same over loopback */
@@ -26,14 +27,15 @@ const char *postgres_directory(const struct postgres *postgres);
 int postgres_port(const struct postgres *postgres);
 int postgres_pid(const struct postgres *postgres); /* of the postmaster */
 
-/* Run SQL on a connection of its own; it must succeed. The value: of the first field, "" for none. */
+/* Run SQL on a connection of its own; it must succeed. The value: of the first field, "" for none.
+ */
 void postgres_sql(struct postgres *postgres, const char *sql);
 void postgres_value(struct postgres *postgres, const char *sql, char *value, unsigned size);
 long postgres_number(struct postgres *postgres, const char *sql);
 void postgres_wait_true(struct postgres *postgres, const char *sql); /* until it says t, for 10 s */
 
 void postgres_stop(struct postgres *postgres, int signal); /* SIGTERM, SIGINT, SIGQUIT or SIGKILL */
-void postgres_restart(struct postgres *postgres);          /* when it is down */
+void postgres_restart(struct postgres *postgres);	   /* when it is down */
 
 /*
  * kill -9 of one backend: the whole server restarts by itself. postgres_wait_ready() waits until it
