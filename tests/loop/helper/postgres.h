@@ -27,8 +27,7 @@ const char *postgres_directory(const struct postgres *postgres);
 int postgres_port(const struct postgres *postgres);
 int postgres_pid(const struct postgres *postgres); /* of the postmaster */
 
-/* Run SQL on a connection of its own; it must succeed. The value: of the first field, "" for none.
- */
+/* Run SQL on a connection of its own; it must succeed. The value is that of the first field or "". */
 void postgres_sql(struct postgres *postgres, const char *sql);
 void postgres_value(struct postgres *postgres, const char *sql, char *value, unsigned size);
 long postgres_number(struct postgres *postgres, const char *sql);
