@@ -75,6 +75,7 @@ struct httpd_request {
 	enum httpd_method method;
 	const char *path, *param;
 	struct buffer body;
+	bool body_too_long;
 };
 
 /* httpd.c */

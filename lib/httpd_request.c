@@ -35,7 +35,6 @@ static struct httpd_request *request_new(
 		request->connection = connection;
 		request->path = path;
 		request->owned = true;
-		request->body.limit = HTTPD_BODY_BYTES;
 		conn->request = request;
 	}
 	return request;
@@ -317,6 +316,11 @@ static const struct httpd_route *find_route(struct httpd_request *request)
 	return NULL;
 }
 
+static void answer_too_long(struct httpd_request *request)
+{
+	httpd_problem(request, 413, NULL, 0, "more than %d bytes of body", HTTPD_BODY_BYTES);
+}
+
 /* Hand a whole request to its route, or answer it. */
 static void route(struct httpd_request *request)
 {
@@ -334,9 +338,10 @@ static void route(struct httpd_request *request)
 	if (!found) {
 		return;
 	}
-	if (request->body.failed) {
-		httpd_problem(
-			request, 413, NULL, 0, "more than %d bytes of body", HTTPD_BODY_BYTES);
+	if (request->body_too_long) {
+		answer_too_long(request);
+	} else if (buffer_failed(&request->body)) {
+		httpd_problem(request, 503, &retry_soon, 1, "out of memory");
 	} else if (request->method == HTTPD_POST && httpd_header(request, "Origin")) {
 		httpd_problem(request, 403, NULL, 0, "a web page may not ask for this");
 	} else {
@@ -383,11 +388,19 @@ static enum MHD_Result begin(struct httpd_request *request, const char *method)
 
 	request->method = parse_method(method);
 	if (length && strtoull(length, NULL, 10) > HTTPD_BODY_BYTES) {
-		httpd_problem(
-			request, 413, NULL, 0, "more than %d bytes of body", HTTPD_BODY_BYTES);
+		answer_too_long(request);
 		return queue_answer(request);
 	}
 	return MHD_YES;
+}
+
+/* A piece of the body. What is too long is read to its end, so that the client hears of it. */
+static void receive(struct httpd_request *request, const char *data, size_t len)
+{
+	request->body_too_long |= len > HTTPD_BODY_BYTES - request->body.len;
+	if (!request->body_too_long) {
+		buffer_append(&request->body, data, len);
+	}
 }
 
 enum MHD_Result on_mhd_access(void *cls, struct MHD_Connection *connection, const char *url,
@@ -405,7 +418,7 @@ enum MHD_Result on_mhd_access(void *cls, struct MHD_Connection *connection, cons
 		return request ? begin(request, method) : MHD_NO;
 	}
 	if (*n_data > 0) {
-		buffer_append(&request->body, data, *n_data);
+		receive(request, data, *n_data);
 		*n_data = 0;
 		return MHD_YES;
 	}

@@ -24,6 +24,7 @@
 
 #include "lib/buffer.h"
 #include "lib/httpd.h"
+#include "tests/loop/helper/fail_alloc.h"
 
 enum { MAX_LATE = 200, MAX_CLIENTS = 160, GUARD_MS = 20000, BIG_BYTES = 16 * 1024 * 1024 };
 
@@ -58,11 +59,13 @@ static void on_echo(void *arg, struct httpd_request *request)
 	size_t len;
 	const char *body = httpd_body(request, &len);
 
+	fail_alloc_shield_up();
 	f->n_called++;
 	buffer_printf(&text, "%s %s param=%s name=%s flag=%s header=%s unix=%d body=%zu:%s",
 		httpd_method(request) == HTTPD_GET ? "GET" : "POST", httpd_path(request),
 		param ? param : "(null)", name ? name : "(null)", flag ? flag : "(null)",
 		header ? header : "(null)", httpd_is_unix(request), len, len < 100 ? body : "...");
+	fail_alloc_shield_down();
 	httpd_reply(request,
 		&(struct httpd_answer){
 			.content_type = "text/plain", .body = text.data, .len = text.len});
@@ -195,7 +198,9 @@ static void on_client_readable(uv_poll_t *poll, int status, int events)
 	(void)events;
 	n = recv(client->fd, data, sizeof(data), MSG_DONTWAIT);
 	if (n > 0) {
+		fail_alloc_shield_up();
 		buffer_append(&client->in, data, (size_t)n);
+		fail_alloc_shield_down();
 	} else if (n == 0 || errno != EAGAIN) {
 		client->ended = true;
 		uv_poll_stop(poll);
@@ -1107,6 +1112,56 @@ static void test_close_at_any_time(void **state)
 	}
 }
 
+/*
+ * The n-th allocation fails: who is concerned is cut off or gets no answer, others do not notice,
+ * and it ends cleanly. Returns false when there was no n-th.
+ */
+static bool ask_without_memory(unsigned n)
+{
+	struct fixture *f = fixture_new(&(struct httpd_options){.deadline_ms = 2000});
+	struct client *client = connect_tcp(f), *late = connect_unix(f), *after;
+	bool failed;
+
+	fail_alloc_at(n);
+	say(client, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc");
+	ask(late, "GET", "/late");
+	run_until(f, (client->ended || has(client, "unix=0")) && (late->ended || f->n_late == 1));
+	reply_late(f, 0);
+	run_until(f, late->ended || has(late, "late answer"));
+	ask(client, "GET", "/nowhere");
+	run_until(f, client->ended || has(client, "404 Not Found"));
+	failed = fail_alloc_end();
+	after = connect_tcp(f);
+	ask(after, "GET", "/echo");
+	run_until(f, has(after, "body=0:"));
+	fixture_free(f);
+	return failed;
+}
+
+static void test_no_memory(void **state)
+{
+	unsigned n = 1;
+
+	(void)state;
+	while (ask_without_memory(n)) {
+		n++;
+	}
+	assert_true(n > 5);
+	for (n = 1; n < 20; n++) {
+		struct httpd_listener *listener = NULL;
+		struct error error = {0};
+		struct fixture *f = fixture_new(&(struct httpd_options){0});
+		int r;
+
+		fail_alloc_at(n);
+		r = httpd_listen_tcp(f->httpd, "127.0.0.1", 0, &listener, &error);
+		fail_alloc_end();
+		assert_int_equal(r == 0, listener != NULL);
+		assert_int_equal(r < 0, error_is_set(&error));
+		fixture_free(f);
+	}
+}
+
 static void test_close_without_listener(void **state)
 {
 	uv_loop_t loop;
@@ -1157,6 +1212,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inherited, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_close_from_handler, setup, teardown),
 		cmocka_unit_test(test_close_at_any_time),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_close_without_listener),
 	};
 
