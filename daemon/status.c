@@ -1,8 +1,8 @@
 /*
- * The status document. SPDX-License-Identifier: Apache-2.0
+ * The status document as JSON. SPDX-License-Identifier: Apache-2.0
  *
- * Keys come in the order of the predecessor's document, then what was added. Text for people shows
- * the same things one a line, and leaves out what there is nothing to say about.
+ * Keys come in the order of the predecessor's document, then what was added. Any value that cannot
+ * be made, for want of memory, fails the whole: a key that is missing would be a wrong answer.
  */
 
 #include "daemon/status.h"
@@ -28,9 +28,6 @@ const char *status_format_day(int32_t day, char buf[static STATUS_DAY_BYTES])
 	}
 	return buf;
 }
-
-/* A value that cannot be made is left out by jansson's *_set_new, and that fails the whole.
- */
 
 struct object {
 	json_t *json;
