@@ -1,6 +1,6 @@
 /*
- * Log lines: what they look like, where they go, and that nobody waits. SPDX-License-Identifier:
- * Apache-2.0
+ * Log lines: what they look like, where they go, and that nobody waits.
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 #include <errno.h>
