@@ -13,8 +13,7 @@
  *	interrupted -- resume --> .part (then as above), or discard --> (removed)
  *
  * What a file holds is known by name and header alone; the table has what is needed for order,
- * room and age. The walk over it stands changes by its visitor: a file that is forgotten meanwhile
- * is marked and freed when the last walk ends.
+ * room and age.
  *
  * Failure modes: another process has the lock ("locked"); the disk fails (the errno's name).
  */
@@ -170,10 +169,13 @@ void spool_set_bytes(struct spool *spool, struct spool_file *file, uint64_t byte
 	file->bytes = bytes;
 }
 
-static void sweep(struct spool *spool)
+void spool_sweep(struct spool *spool)
 {
 	unsigned n = 0;
 
+	if (spool->n_visits > 0) {
+		return;
+	}
 	for (unsigned i = 0; i < spool->n_files; i++) {
 		if (spool->files[i]->state == SPOOL_FILE_GONE) {
 			free(spool->files[i]);
@@ -188,9 +190,7 @@ void spool_forget_file(struct spool *spool, struct spool_file *file)
 {
 	spool_set_bytes(spool, file, 0);
 	file->state = SPOOL_FILE_GONE;
-	if (spool->n_visits == 0) {
-		sweep(spool);
-	}
+	spool_sweep(spool);
 }
 
 static struct spool_file *oldest_loaded(const struct spool *spool)
@@ -420,145 +420,4 @@ struct spool_stats spool_stats(const struct spool *spool)
 		}
 	}
 	return stats;
-}
-
-/* ---- walking ---- */
-
-/* Non-zero ends the walk and is its result; -1 may also mean `error`. */
-typedef int (*walk_fn)(
-	struct spool *spool, struct spool_file *file, void *arg, struct error *error);
-
-static int walk(struct spool *spool, walk_fn step, void *arg, struct error *error)
-{
-	unsigned n = spool->n_files;
-	_cleanup_free_ struct spool_file **files = NULL;
-	int r = 0;
-
-	if (n == 0) {
-		return 0;
-	}
-	files = malloc(n * sizeof(*files));
-	if (!files) {
-		return error_no_memory(error, "spool");
-	}
-	memcpy(files, spool->files, n * sizeof(*files));
-	spool->n_visits++;
-	for (unsigned i = 0; i < n && r == 0; i++) {
-		r = step(spool, files[i], arg, error);
-	}
-	if (--spool->n_visits == 0) {
-		sweep(spool);
-	}
-	return r;
-}
-
-/*
- * Returns 1 with the header, 0 when the file is to be passed over: somebody removed it, or it
- * turned out damaged and was set aside. -1 when the disk fails.
- */
-static int header_of(
-	struct spool *spool, struct spool_file *file, struct spool_header *ret, struct error *error)
-{
-	struct error problem = {0};
-	struct spool_reader *reader;
-
-	if (spool_read_file(spool, file, SPOOL_EXTENT_PAGES, &reader, &problem) == 0) {
-		*ret = *spool_reader_header(reader);
-		spool_reader_free(reader);
-		return 1;
-	}
-	if (strcmp(problem.code, "ENOENT") == 0) {
-		spool_forget_file(spool, file);
-		return 0;
-	}
-	if (strcmp(problem.code, "damaged") == 0 && file->state != SPOOL_FILE_MARKING) {
-		return spool_set_aside(spool, file->uuid, NULL, NULL) < 0
-			? error_no_memory(error, "spool")
-			: 0;
-	}
-	return error_set(error, problem.class, "spool", problem.code, "%s", problem.text);
-}
-
-struct visit {
-	spool_visit_fn visit;
-	void *arg;
-	int64_t loaded_since_us;
-};
-
-static bool is_visited(const struct visit *visit, const struct spool_file *file)
-{
-	if (file->state == SPOOL_FILE_LOADED || file->state == SPOOL_FILE_MARKING) {
-		return visit->loaded_since_us > 0 && file->changed_us >= visit->loaded_since_us;
-	}
-	return file->state == SPOOL_FILE_READY;
-}
-
-static int visit_file(struct spool *spool, struct spool_file *file, void *arg, struct error *error)
-{
-	const struct visit *visit = arg;
-	struct spool_entry entry = {
-		.bytes = file->bytes, .loaded = file->state != SPOOL_FILE_READY};
-	int r;
-
-	if (!is_visited(visit, file)) {
-		return 0;
-	}
-	entry.loaded_us = entry.loaded ? file->changed_us : 0;
-	r = header_of(spool, file, &entry.header, error);
-	return r > 0 ? visit->visit(visit->arg, &entry) : r;
-}
-
-int spool_visit(struct spool *spool, int64_t loaded_since_us, spool_visit_fn visit, void *arg,
-	struct error *error)
-{
-	struct visit context = {.visit = visit, .arg = arg, .loaded_since_us = loaded_since_us};
-
-	return walk(spool, visit_file, &context, error);
-}
-
-struct recovery {
-	spool_interrupted_fn visit;
-	void *arg;
-};
-
-static int recover_file(
-	struct spool *spool, struct spool_file *file, void *arg, struct error *error)
-{
-	const struct recovery *recovery = arg;
-	struct spool_interrupted part = {
-		.pages = file->pages,
-		.rows = file->rows,
-		.total = file->total,
-		.updated = file->updated,
-		.written_us = file->changed_us,
-		.bytes = file->whole_bytes,
-		.cut_bytes = file->cut_bytes,
-	};
-	int r;
-
-	if (file->state != SPOOL_FILE_INTERRUPTED) {
-		return 0;
-	}
-	r = header_of(spool, file, &part.header, error);
-	return r > 0 ? recovery->visit(recovery->arg, &part) : r;
-}
-
-int spool_recover(struct spool *spool, spool_interrupted_fn visit, void *arg, struct error *error)
-{
-	struct recovery context = {.visit = visit, .arg = arg};
-
-	return walk(spool, recover_file, &context, error);
-}
-
-void spool_visit_damaged(const struct spool *spool, spool_damaged_fn visit, void *arg)
-{
-	char name[SPOOL_FILE_NAME_BYTES], path[PATH_MAX + SPOOL_FILE_NAME_BYTES];
-
-	for (unsigned i = 0; i < spool->n_files; i++) {
-		if (spool->files[i]->state == SPOOL_FILE_DAMAGED) {
-			spool_file_name(spool->files[i], SPOOL_DAMAGED, name);
-			snprintf(path, sizeof(path), "%s/%s", spool->directory, name);
-			visit(arg, path);
-		}
-	}
 }

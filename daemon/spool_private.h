@@ -4,10 +4,11 @@
  * What the files of the spool share among themselves: the table of files, and reading one of them.
  * SPDX-License-Identifier: Apache-2.0
  *
- * spool.c owns the table, spool_scan.c fills it at start, spool_write.c and spool_move.c change it
- * on the loop thread only. Jobs in the thread pool never touch it: they have copies of the names.
+ * spool.c owns the table, spool_scan.c fills it at start, spool_write.c and spool_move.c change it,
+ * spool_visit.c walks over it: all on the loop's thread. Jobs in the thread pool never touch it: they have copies of the names.
  */
 
+#include "daemon/spool_blocks.h"
 #include "daemon/spool_format.h"
 
 enum { SPOOL_IO_BYTES = 64 * 1024 };
@@ -58,6 +59,7 @@ void spool_unref(struct spool *spool);
 struct spool_file *spool_add_file(struct spool *spool, const struct spool_file *file) must_check;
 struct spool_file *spool_find_file(const struct spool *spool, const char *uuid); /* or NULL */
 void spool_forget_file(struct spool *spool, struct spool_file *file);
+void spool_sweep(struct spool *spool); /* free what was forgotten, unless somebody walks */
 void spool_set_bytes(struct spool *spool, struct spool_file *file, uint64_t bytes);
 
 /* Make sure that `bytes` more may be written: the oldest .loaded files give way. */
@@ -108,15 +110,6 @@ int spool_read_file(struct spool *spool, const struct spool_file *file,
 /* Reads and checks header and outcome. Takes the descriptor, in any case. */
 int spool_reader_open(int take_fd, const struct spool_reader_options *options,
 	struct spool_reader **ret, struct error *error) must_check;
-
-/* What a .part holds that is whole. */
-struct spool_extent {
-	uint64_t whole_bytes;
-	unsigned pages;
-	uint64_t rows;
-	int64_t total, updated; /* of the last page */
-	bool has_outcome;       /* and nothing behind it: only the rename is missing */
-};
 
 /*
  * Verify block after block of a file that was opened as SPOOL_EXTENT_PAGES up to its last byte; ends
