@@ -14,6 +14,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "lib/escape.h"
+
 static const char magic[8] = {'o', 'g', 'd', 's', 'p', 'o', 'o', 'l'};
 
 /* ---- file head and block heads ---- */
@@ -147,28 +149,6 @@ static bool state_parse(const char *name, enum slice_state *ret)
 	return false;
 }
 
-/* How many bytes the character at `p` has; 0: these are no UTF-8 (RFC 3629, section 4). */
-static size_t character_bytes(const unsigned char *p)
-{
-	unsigned char low = 0x80, high = 0xbf; /* of the second byte */
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (n < 2 || p[0] > 0xf4) {
-		return n == 1;
-	}
-	low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : low;
-	high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : high;
-	if (p[1] < low || p[1] > high) {
-		return 0;
-	}
-	for (size_t i = 2; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80) {
-			return 0;
-		}
-	}
-	return n;
-}
-
 /*
  * A JSON string of any bytes: texts that quote the portal may have been cut to their array in the
  * middle of a character, or may be no UTF-8 at all. They must not keep an outcome off the disk.
@@ -176,9 +156,10 @@ static size_t character_bytes(const unsigned char *p)
 static json_t *text_of(const char *text)
 {
 	_cleanup_buffer_ struct buffer clean = {0};
+	const char *end = text + strlen(text);
 
-	while (*text) {
-		size_t n = character_bytes((const unsigned char *)text);
+	while (text < end) {
+		size_t n = escape_utf8_bytes(text, end);
 
 		buffer_append(&clean, n > 0 ? text : "?", n > 0 ? n : 1);
 		text += n > 0 ? n : 1;

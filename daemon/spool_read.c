@@ -16,7 +16,6 @@
 
 #include "daemon/spool_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
