@@ -225,6 +225,7 @@ static void on_connection(uv_stream_t *stream, int status)
 	conn->server = server;
 	TAILQ_INIT(&conn->steps);
 	uv_tcp_init(stream->loop, &conn->tcp);
+	uv_tcp_nodelay(&conn->tcp, 1); /* else a step waits 40 ms for the client's ACK */
 	uv_timer_init(stream->loop, &conn->timer);
 	conn->tcp.data = conn->timer.data = conn;
 	conn->n_handles = 2;

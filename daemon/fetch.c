@@ -1,0 +1,789 @@
+/*
+ * A slice -> pages in the spool. SPDX-License-Identifier: Apache-2.0
+ *
+ * The happy path: look() finds that a request may be sent and sends it; its body streams through
+ *the receiver into the spool and the proof (fetch_ask.c); fetch_settle() judges the answer, and
+ * next_step() does what the proof says: another page, another pass, or the end. The offset goes on
+ *by rows received, never by those asked for.
+ *
+ *	            may not be sent yet
+ *	        .-------------------------.
+ *	        v                         |
+ *	    WAITING ----> look() ----> ASKING ----> settle: accepted, a step is left ---> look()
+ *	        ^                         |
+ *	        |   not accepted          |         the proof ends, attempts or budget are used up,
+ *	        '-------------------------+         rejected, canceled
+ *	                                  '-------> ENDING ----> on_done
+ *
+ * Failure modes:
+ *  - The answer is worth another try (verdict.c): its page is cut out of the spool, its identities
+ *are dropped, and after a pause the same page is asked again; `attempts` times in a row, within the
+ *    run's retry budget. A page that may have been too large is asked for in halves.
+ *  - It is not: 403 takes the next key, anything else ends the fetch.
+ *  - The spool is full: nothing is lost by waiting, so that is what happens, without an end.
+ *  - The portal ignores a filter, lacks a field of the dataset, or serves too many rows that cannot
+ *be read: the slice fails, whatever the proof says.
+ *  - A key that is limited to 10 rows a call: the slice goes on if the pages that are left can come
+ *    within the retry budget at requests_per_minute, counted from the begin of the slice; so half
+ *an hour at most by default, which is 18,000 rows. Else it ends at once as partial: a hundred calls
+ *    that cannot prove anything would only use up the key.
+ *
+ * What was received so far is never thrown away: the outcome is PARTIAL if there is a row.
+ */
+
+#include "daemon/fetch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/fetch_private.h"
+#include "daemon/verdict.h"
+
+enum {
+	EMPTY_TRIES = 5, /* PORTAL 4.2 */
+	RESTARTS = 2,
+	LIMITED_ROWS = 10,
+	LIMITED_ANSWERS = 2, /* so many in a row are no accident */
+	SMALLEST_PAGE = 10,
+	FULL_MS = 30 * 1000, /* how often a full spool is looked at */
+	SLACK_MS = 5000,     /* for the watchdog, beyond our own deadlines */
+};
+
+static void look(struct fetch *fetch);
+static void end(struct fetch *fetch);
+static void wait_for_disk(struct fetch *fetch, const struct error *disk);
+static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer);
+
+static const struct config_portal *config_of(const struct fetch *fetch)
+{
+	return portal_config(fetch->request.portal);
+}
+
+static uint64_t now_ms(const struct fetch *fetch)
+{
+	return clock_mono_ms(portal_clock(fetch->request.portal));
+}
+
+/* ---- what others are told ---- */
+
+static int64_t pages_of(uint64_t rows, unsigned page_size)
+{
+	return (int64_t)((rows + page_size - 1) / page_size);
+}
+
+/* The pages of this pass: those that came, and the rest at the size they have now. */
+static int64_t pages_in_all(const struct fetch *fetch)
+{
+	int64_t total = proof_total(fetch->proof);
+	uint64_t offset = proof_offset(fetch->proof);
+
+	if (total < 0) {
+		return -1;
+	}
+	if ((uint64_t)total <= offset) {
+		return fetch->pass_pages;
+	}
+	return fetch->pass_pages +
+		pages_of((uint64_t)total - offset,
+			fetch->result.key_limited ? LIMITED_ROWS : fetch->page_size);
+}
+
+/* The callback may cancel: look at fetch->state afterwards. */
+static void tell(struct fetch *fetch)
+{
+	struct fetch_progress progress = {
+		.page = fetch->pass_pages,
+		.pages = pages_in_all(fetch),
+		.rows = proof_offset(fetch->proof),
+		.total = proof_total(fetch->proof),
+		.pass = proof_pass(fetch->proof),
+		.waiting = fetch->waiting,
+		.until_ms = fetch->until_ms,
+		.trouble = error_is_set(&fetch->trouble) ? &fetch->trouble : NULL,
+		.sort_ignored = fetch->result.sort_ignored,
+		.key_limited = fetch->result.key_limited,
+	};
+
+	if (fetch->request.on_progress) {
+		fetch->request.on_progress(fetch->request.arg, &progress);
+	}
+}
+
+/* ---- how it ends ---- */
+
+static void drop_asks(struct fetch *fetch)
+{
+	while (!TAILQ_EMPTY(&fetch->asks)) {
+		ask_drop(TAILQ_FIRST(&fetch->asks));
+	}
+}
+
+static void set_outcome(
+	struct fetch *fetch, enum slice_state state, const char *reason, const char *text)
+{
+	struct spool_outcome *outcome = &fetch->result.outcome;
+
+	outcome->state = state;
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
+	snprintf(outcome->text, sizeof(outcome->text), "%s", text);
+}
+
+/* The slice is lost, though pages may be there. */
+static void fail(struct fetch *fetch, bool replayable, const struct error *error)
+{
+	fetch->result.error = *error;
+	fetch->result.replayable = replayable && fetch->pages > 0;
+	set_outcome(fetch, SLICE_FAILED, error->code, error->text);
+	end(fetch);
+}
+
+/* No use to go on: what came so far is kept. */
+static void give_up(struct fetch *fetch, const struct error *error)
+{
+	struct error said = *error;
+
+	if (fetch->result.key_limited && strcmp(error->code, "key_limited") != 0 &&
+		error->class == ERROR_RETRY) {
+		error_prefix(&said, "key is limited to %d rows a call", LIMITED_ROWS);
+		snprintf(said.code, sizeof(said.code), "key_limited");
+	}
+	if (fetch->rows == 0) {
+		fail(fetch, false, &said);
+		return;
+	}
+	fetch->result.error = said;
+	set_outcome(fetch, SLICE_PARTIAL, said.code, said.text);
+	end(fetch);
+}
+
+static void give_up_limited(struct fetch *fetch)
+{
+	struct error error = {0};
+
+	error_set(&error, ERROR_REJECTED, "fetch", "key_limited",
+		"key is limited to %d rows a call: %llu of %lld rows came", LIMITED_ROWS,
+		(unsigned long long)proof_offset(fetch->proof),
+		(long long)proof_total(fetch->proof));
+	give_up(fetch, &error);
+}
+
+static void end_short(struct fetch *fetch)
+{
+	char text[SPOOL_TEXT_BYTES];
+
+	snprintf(text, sizeof(text), "%llu of %lld rows came in %u passes",
+		(unsigned long long)proof_matched(fetch->proof),
+		(long long)proof_total(fetch->proof), proof_pass(fetch->proof));
+	set_outcome(fetch, SLICE_PARTIAL, "incomplete", text);
+	end(fetch);
+}
+
+static void end_nothing(struct fetch *fetch)
+{
+	set_outcome(fetch, SLICE_SUSPECT, "nothing", "the portal answered 200 with total 0");
+	end(fetch);
+}
+
+/* Too many bad rows spoil what would be loaded. */
+static void judge_rejected(struct fetch *fetch)
+{
+	const struct dataset *dataset = fetch->request.source->dataset;
+	struct spool_outcome *outcome = &fetch->result.outcome;
+	struct error error = {0};
+
+	if ((outcome->state != SLICE_PROVEN && outcome->state != SLICE_PARTIAL) ||
+		fetch->rejected * 1000000 <= fetch->rows * dataset->quarantine_limit_ppm) {
+		return;
+	}
+	error_set(&error, ERROR_REJECTED, "fetch", "too_many_bad_rows",
+		"%llu of %llu rows cannot be read, more than %g %%; the first: %s",
+		(unsigned long long)fetch->rejected, (unsigned long long)fetch->rows,
+		dataset->quarantine_limit_ppm / 1e4, fetch->first_reject);
+	set_outcome(fetch, SLICE_FAILED, error.code, error.text);
+	fetch->result.replayable = true;
+	fetch->result.error = error;
+}
+
+static void fetch_free(struct fetch *fetch)
+{
+	receiver_free(fetch->receiver);
+	proof_free(fetch->proof);
+	filter_list_fini(&fetch->filters);
+	valueset_fini(&fetch->values);
+	free(fetch);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct fetch *fetch = container_of((uv_timer_t *)handle, struct fetch, timer);
+	struct fetch_result *result = &fetch->result;
+
+	receiver_abort(fetch->receiver);
+	judge_rejected(fetch);
+	result->outcome.expected = proof_total(fetch->proof);
+	result->outcome.received = fetch->rows;
+	result->outcome.distinct = proof_distinct(fetch->proof);
+	result->outcome.quarantined = fetch->rejected;
+	result->outcome.pages = fetch->pages;
+	result->outcome.passes = proof_pass(fetch->proof);
+	result->outcome.updated = fetch->updated;
+	result->outcome.finished_us = clock_wall_us(portal_clock(fetch->request.portal));
+	result->writer = fetch->writer;
+	result->values = &fetch->values;
+	fetch->request.on_done(fetch->request.arg, result);
+	fetch_free(fetch);
+}
+
+static void close_when_empty(struct fetch *fetch)
+{
+	if (fetch->state == FETCH_ENDING && fetch->n_asks == 0 &&
+		!uv_is_closing((uv_handle_t *)&fetch->timer)) {
+		uv_close((uv_handle_t *)&fetch->timer, on_timer_closed);
+	}
+}
+
+static void end(struct fetch *fetch)
+{
+	if (fetch->state == FETCH_ENDING) {
+		return;
+	}
+	fetch->state = FETCH_ENDING;
+	uv_timer_stop(&fetch->timer);
+	drop_asks(fetch);
+	close_when_empty(fetch);
+}
+
+void fetch_ask_gone(struct fetch *fetch)
+{
+	fetch->n_asks--;
+	close_when_empty(fetch);
+}
+
+void fetch_cancel(struct fetch *fetch)
+{
+	struct error error = {0};
+
+	if (fetch->state == FETCH_ENDING) {
+		return;
+	}
+	error_set(&error, ERROR_CANCELED, "fetch", "canceled", "the fetch was canceled");
+	give_up(fetch, &error);
+}
+
+/* ---- waiting ---- */
+
+static void on_time(uv_timer_t *timer)
+{
+	look(container_of(timer, struct fetch, timer));
+}
+
+static void wait_for(struct fetch *fetch, uint64_t ms, const char *why)
+{
+	fetch->state = FETCH_WAITING;
+	fetch->waiting = why;
+	fetch->until_ms = now_ms(fetch) + ms;
+	uv_update_time(fetch->timer.loop);
+	uv_timer_start(&fetch->timer, on_time, ms, 0);
+	tell(fetch);
+}
+
+/* Take a wait that failures cost out of the run's budget; what was paid for before is not again. */
+static bool pay(struct fetch *fetch, uint64_t ms)
+{
+	uint64_t now = now_ms(fetch), until = now + ms;
+	uint64_t from = fetch->paid_until_ms > now ? fetch->paid_until_ms : now;
+
+	if (until <= from) {
+		return true;
+	}
+	if (!portal_spend(fetch->request.portal, until - from)) {
+		return false;
+	}
+	fetch->paid_until_ms = until;
+	return true;
+}
+
+/* The budget is used up. The last failure is the reason, or else what keeps us waiting. */
+static void give_up_waiting(struct fetch *fetch, enum portal_wait why, uint64_t ms)
+{
+	struct error error = fetch->trouble;
+
+	if (!error_is_set(&error)) {
+		error_set(&error, ERROR_RETRY, "fetch", portal_wait_name(why),
+			why == PORTAL_BROKEN
+				? "the portal failed too often, it is not asked for %llu s"
+				: "the portal wants to be left alone for %llu s",
+			(unsigned long long)(ms + 999) / 1000);
+	}
+	give_up(fetch, &error);
+}
+
+/* A pause that we gave ourselves is over; else the timer runs. */
+static bool has_paused(struct fetch *fetch)
+{
+	uint64_t now = now_ms(fetch);
+
+	if (fetch->not_before_ms > now) {
+		wait_for(fetch, fetch->not_before_ms - now, fetch->waiting);
+		return false;
+	}
+	return true;
+}
+
+/* The portal lets a request through; else the timer runs, or it is over. */
+static bool may_send(struct fetch *fetch)
+{
+	enum portal_wait why;
+	uint64_t ms;
+
+	ms = portal_try(fetch->request.portal, &why);
+	if (ms == 0) {
+		return true;
+	}
+	if (why != PORTAL_PACED && !pay(fetch, ms)) {
+		give_up_waiting(fetch, why, ms);
+	} else {
+		wait_for(fetch, ms, portal_wait_name(why));
+	}
+	return false;
+}
+
+static void pause_until(struct fetch *fetch, uint64_t ms, const char *why)
+{
+	fetch->not_before_ms = now_ms(fetch) + ms;
+	fetch->waiting = why;
+}
+
+static bool is_full(const struct error *error)
+{
+	return strcmp(error->code, "spool_full") == 0 || strcmp(error->code, "ENOSPC") == 0 ||
+		strcmp(error->code, "EDQUOT") == 0;
+}
+
+/* ---- asking ---- */
+
+static bool can_finish(const struct fetch *fetch)
+{
+	const struct config_portal *config = config_of(fetch);
+	int64_t total = proof_total(fetch->proof);
+	uint64_t left = (uint64_t)total - proof_offset(fetch->proof);
+	uint64_t ms = now_ms(fetch) - fetch->started_ms;
+
+	if (config->requests_per_minute == 0) {
+		return true;
+	}
+	ms += (uint64_t)pages_of(left, LIMITED_ROWS) * 60000 / config->requests_per_minute;
+	return ms <= config->retry_budget_ms;
+}
+
+static void no_key(struct fetch *fetch)
+{
+	struct error error = fetch->trouble;
+
+	if (!error_is_set(&error)) {
+		/* The fetch before this one was told why. */
+		error_set(&error, ERROR_REJECTED, "fetch", "key_refused",
+			"the portal refused every API key in this run");
+	}
+	if (config_of(fetch)->n_api_keys == 0) {
+		error_clear(&error);
+		error_set(&error, ERROR_REJECTED, "fetch", "key_missing",
+			"no API key is configured (portal.api_key)");
+	}
+	give_up(fetch, &error);
+}
+
+static bool open_writer(struct fetch *fetch)
+{
+	struct error error = {0};
+
+	if (fetch->writer) {
+		return true;
+	}
+	if (spool_create(fetch->request.spool, &fetch->header, &fetch->writer, &error) < 0) {
+		wait_for_disk(fetch, &error);
+		look(fetch);
+		return false;
+	}
+	return true;
+}
+
+static void send_first(struct fetch *fetch, int key)
+{
+	struct error error = {0};
+
+	fetch->state = FETCH_ASKING;
+	fetch->waiting = "";
+	fetch->until_ms = now_ms(fetch) + config_of(fetch)->request_timeout_ms;
+	if (ask_start(fetch, proof_offset(fetch->proof), key, &error) < 0) {
+		judge(fetch, NULL, &(struct answer){.transport = &error, .message = ""});
+		look(fetch);
+	} else {
+		tell(fetch);
+	}
+}
+
+/* Nothing is in flight: what now? */
+static void look(struct fetch *fetch)
+{
+	int key = portal_key(fetch->request.portal);
+
+	if (fetch->state == FETCH_ENDING) {
+		return;
+	}
+	assert(TAILQ_EMPTY(&fetch->asks));
+	if (key < 0) {
+		no_key(fetch);
+	} else if (fetch->result.key_limited && !can_finish(fetch)) {
+		give_up_limited(fetch);
+	} else if (has_paused(fetch) && open_writer(fetch) && may_send(fetch)) {
+		send_first(fetch, key);
+	}
+}
+
+/* ---- answers ---- */
+
+static void learn_page_size(struct fetch *fetch)
+{
+	if (fetch->page_size < portal_page_size(fetch->request.portal, fetch->request.source)) {
+		portal_learn_page_size(
+			fetch->request.portal, fetch->request.source, fetch->page_size);
+	}
+}
+
+static void detect_limit(struct fetch *fetch, const struct ask *ask, uint64_t rows)
+{
+	bool more = (int64_t)proof_offset(fetch->proof) < proof_total(fetch->proof);
+
+	if (ask->limit <= LIMITED_ROWS || rows != LIMITED_ROWS) {
+		fetch->n_limited = more ? 0 : fetch->n_limited;
+	} else if (more) {
+		fetch->n_limited++;
+	}
+	fetch->result.key_limited = fetch->n_limited >= LIMITED_ANSWERS;
+}
+
+static void forget_pages(struct fetch *fetch)
+{
+	struct error error = {0};
+
+	fetch->rows = fetch->rejected = 0;
+	fetch->pages = fetch->pass_pages = 0;
+	fetch->first_reject[0] = '\0';
+	valueset_clear(&fetch->values);
+	if (spool_restart(fetch->writer, &error) < 0) {
+		give_up(fetch, &error);
+	}
+}
+
+/* An empty page where rows were due is believed only after some tries. */
+static void pause_empty(struct fetch *fetch)
+{
+	uint64_t ms = portal_pause_ms(fetch->request.portal, ++fetch->n_empty, false, NULL);
+	struct error error = {0};
+
+	error_set(&error, ERROR_RETRY, "fetch", "empty_page",
+		"an empty page came at row %llu of %lld",
+		(unsigned long long)proof_offset(fetch->proof),
+		(long long)proof_total(fetch->proof));
+	if (!pay(fetch, ms)) {
+		give_up(fetch, &error);
+		return;
+	}
+	fetch->trouble = error;
+	pause_until(fetch, ms, "empty");
+}
+
+static void next_step(struct fetch *fetch, enum proof_step step)
+{
+	if (step != PROOF_EMPTY) {
+		fetch->n_empty = 0;
+	}
+	switch (step) {
+	case PROOF_PAGE:
+		break;
+	case PROOF_EMPTY:
+		pause_empty(fetch);
+		break;
+	case PROOF_NEXT_PASS:
+		fetch->pass_pages = 0;
+		break;
+	case PROOF_RESTART:
+		forget_pages(fetch);
+		break;
+	case PROOF_PROVEN:
+		set_outcome(fetch, SLICE_PROVEN, "", "");
+		end(fetch);
+		break;
+	case PROOF_NOTHING:
+		end_nothing(fetch);
+		break;
+	case PROOF_SHORT:
+		end_short(fetch);
+		break;
+	}
+}
+
+static void fail_for_drift(struct fetch *fetch, int column)
+{
+	const struct source *source = fetch->request.source;
+	const struct source_field *field = &source->fields[column];
+	_cleanup_buffer_ struct buffer names = {0};
+	struct error error = {0};
+
+	for (unsigned i = 0; i < field->n_names; i++) {
+		buffer_printf(&names, "%s%s", i ? ", " : "", field->names[i]);
+	}
+	error_set(&error, ERROR_REJECTED, "fetch", "schema_drift",
+		"no record of the page has column %s; names tried: %s",
+		source->dataset->columns[column].name, buffer_str(&names));
+	fail(fetch, true, &error);
+}
+
+static void count_page(struct fetch *fetch, const struct received *page)
+{
+	if (page->rows > 0) {
+		fetch->pages++;
+		fetch->pass_pages++;
+	}
+	fetch->rows += page->rows;
+	fetch->rejected += page->rejected;
+	if (page->rejected > 0 && !fetch->first_reject[0]) {
+		memcpy(fetch->first_reject, page->first_reject, sizeof(fetch->first_reject));
+	}
+	if (page->envelope.has_updated) {
+		fetch->updated = page->envelope.updated;
+	}
+	fetch->result.sort_ignored |= page->unsorted;
+}
+
+/* Once for each request that was sent: see portal_try(). */
+static void report_host(struct fetch *fetch, struct ask *ask, enum verdict_host host)
+{
+	if (ask) {
+		ask->reported = true;
+	}
+	switch (host) {
+	case HOST_WELL:
+		portal_heard(fetch->request.portal, false);
+		break;
+	case HOST_TROUBLE:
+		portal_heard(fetch->request.portal, true);
+		break;
+	case HOST_UNKNOWN:
+		portal_abandoned(fetch->request.portal);
+		break;
+	}
+}
+
+static void take_page(struct fetch *fetch, struct ask *ask)
+{
+	const struct received *page = receiver_page(fetch->receiver);
+	enum proof_step step;
+
+	if (receiver_keep(fetch->receiver, clock_wall_us(portal_clock(fetch->request.portal))) <
+		0) {
+		wait_for_disk(fetch, receiver_disk(fetch->receiver));
+		return;
+	}
+	report_host(fetch, ask, HOST_WELL);
+	fetch->n_failures = fetch->n_like_last = 0;
+	error_clear(&fetch->trouble);
+	count_page(fetch, page);
+	if (page->drift >= 0) {
+		fail_for_drift(fetch, page->drift);
+		return;
+	}
+	learn_page_size(fetch);
+	fetch->last_was_full = page->rows == ask->limit;
+	step = proof_end_answer(fetch->proof, page->envelope.total,
+		page->envelope.has_updated ? page->envelope.updated : 0);
+	detect_limit(fetch, ask, page->rows);
+	next_step(fetch, step);
+}
+
+static void halve_page(struct fetch *fetch, const struct verdict *verdict)
+{
+	unsigned half = fetch->page_size / 2;
+
+	if (verdict->smaller_page_after == 0) {
+		fetch->n_like_last = 0;
+		return;
+	}
+	if (++fetch->n_like_last >= verdict->smaller_page_after && half >= SMALLEST_PAGE) {
+		fetch->page_size = half;
+	}
+}
+
+/* The same again after a pause, unless that is too much. */
+static void retry(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict)
+{
+	struct portal *portal = fetch->request.portal;
+	bool held = verdict->action == VERDICT_HOLD;
+	const char *retry_after =
+		ask && ask->response.has_retry_after ? ask->response.retry_after : NULL;
+	uint64_t ms = portal_pause_ms(portal, ++fetch->n_failures, held, retry_after);
+	uint64_t lost_ms = ask ? now_ms(fetch) - ask->started_ms : 0;
+
+	fetch->trouble = verdict->error;
+	fetch->last_was_full = false;
+	halve_page(fetch, verdict);
+	if (held || retry_after) {
+		portal_hold(portal, ms);
+	}
+	if (held) {
+		portal_counters(portal)->n_rate_limited++;
+	}
+	if (fetch->n_failures >= config_of(fetch)->attempts || !portal_spend(portal, lost_ms) ||
+		!pay(fetch, ms)) {
+		give_up(fetch, &verdict->error);
+		return;
+	}
+	fetch->result.n_retries++;
+	pause_until(fetch, ms, held ? "hold" : "retry");
+}
+
+/* The spool cannot be written. Room may come by itself, as files are loaded; what else may, may
+ * not. */
+static void wait_for_disk(struct fetch *fetch, const struct error *disk)
+{
+	struct verdict verdict = {.action = VERDICT_RETRY, .error = *disk};
+	uint64_t most_ms = config_of(fetch)->backoff_max_ms;
+
+	receiver_abort(fetch->receiver);
+	drop_asks(fetch);
+	if (is_full(disk)) {
+		fetch->trouble = verdict.error;
+		pause_until(fetch, most_ms < FULL_MS ? most_ms : FULL_MS, "spool_full");
+	} else if (disk->class == ERROR_RETRY) {
+		retry(fetch, NULL, &verdict);
+	} else {
+		give_up(fetch, &verdict.error);
+	}
+}
+
+static void next_key(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict)
+{
+	fetch->trouble = verdict->error;
+	if (!portal_refuse_key(fetch->request.portal, ask->key)) {
+		give_up(fetch, &verdict->error);
+	}
+}
+
+static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer)
+{
+	struct verdict verdict = verdict_of(answer);
+
+	if (verdict.action == VERDICT_ACCEPT) {
+		take_page(fetch, ask);
+		return;
+	}
+	receiver_abort(fetch->receiver);
+	report_host(fetch, ask, verdict.host);
+	portal_counters(fetch->request.portal)->n_failures++;
+	switch (verdict.action) {
+	case VERDICT_RETRY:
+	case VERDICT_HOLD:
+		retry(fetch, ask, &verdict);
+		break;
+	case VERDICT_NEXT_KEY:
+		next_key(fetch, ask, &verdict);
+		break;
+	case VERDICT_ACCEPT:
+	case VERDICT_REJECT:
+	case VERDICT_CANCEL:
+		if (strcmp(verdict.error.code, "filter_ignored") == 0) {
+			fail(fetch, false, &verdict.error);
+		} else {
+			give_up(fetch, &verdict.error);
+		}
+		break;
+	}
+}
+
+void fetch_settle(struct fetch *fetch)
+{
+	struct ask *ask = TAILQ_FIRST(&fetch->asks);
+	struct answer answer = {.status = ask->response.status};
+	const struct error *disk;
+
+	if (ask_begin(ask) == 0 && !error_is_set(&ask->error)) {
+		(void)!receiver_finish(fetch->receiver);
+	}
+	disk = receiver_disk(fetch->receiver);
+	if (disk) {
+		wait_for_disk(fetch, disk);
+		look(fetch);
+		return;
+	}
+	if (ask->response.status / 100 != 2) {
+		(void)!receiver_finish(fetch->receiver);
+	}
+	answer.transport = error_is_set(&ask->error) ? &ask->error : NULL;
+	answer.content = receiver_content(fetch->receiver);
+	answer.message = receiver_page(fetch->receiver)->envelope.message;
+	judge(fetch, ask, &answer);
+	drop_asks(fetch);
+	look(fetch);
+}
+
+/* ---- begin ---- */
+
+uint64_t fetch_deadline_ms(const struct fetch *fetch)
+{
+	return fetch->until_ms + SLACK_MS;
+}
+
+static int set_up(struct fetch *fetch)
+{
+	const struct fetch_request *request = &fetch->request;
+	struct receiver_options options;
+	int r;
+
+	r = filter_list_init(
+		&fetch->filters, request->source, request->header->day, request->split_value);
+	if (r == 0) {
+		r = proof_new(&(struct proof_options){.passes = config_of(fetch)->passes,
+				      .restarts = RESTARTS,
+				      .empty_tries = EMPTY_TRIES},
+			&fetch->proof);
+	}
+	if (r < 0) {
+		return r;
+	}
+	options = (struct receiver_options){
+		.source = request->source,
+		.filters = &fetch->filters,
+		.proof = fetch->proof,
+		.values = &fetch->values,
+	};
+	return receiver_new(&options, &fetch->receiver);
+}
+
+int fetch_start(const struct fetch_request *request, struct fetch **ret)
+{
+	struct fetch *fetch = calloc(1, sizeof(*fetch));
+	int r;
+
+	if (!fetch) {
+		return -ENOMEM;
+	}
+	fetch->request = *request;
+	fetch->header = *request->header;
+	TAILQ_INIT(&fetch->asks);
+	r = set_up(fetch);
+	if (r < 0) {
+		fetch_free(fetch);
+		return r;
+	}
+	fetch->page_size = portal_page_size(request->portal, request->source);
+	fetch->started_ms = fetch->until_ms = now_ms(fetch);
+	fetch->waiting = "";
+	fetch->state = FETCH_WAITING;
+	uv_timer_init(portal_loop(request->portal), &fetch->timer);
+	uv_timer_start(&fetch->timer, on_time, 0, 0);
+	*ret = fetch;
+	return 0;
+}
