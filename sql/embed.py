@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     output, *files = sys.argv[1:]
-    lines = ['#include "daemon/migration.h"', "", "const struct migration migrations[] = {"]
+    lines = ['#include "daemon/migration.h"', "", "#include <stddef.h>", "", "const struct migration migrations[] = {"]
     for number, path in enumerate(sorted(files, key=os.path.basename), start=1):
         name = os.path.basename(path).removesuffix(".sql")
         if not name.startswith(f"{number:04d}_"):

@@ -1,0 +1,63 @@
+#pragma once
+
+/*
+ * The queue in front of the load stage: ready slices and runs to book, one at a time, for as long as
+ * the database takes to come back. SPDX-License-Identifier: Apache-2.0
+ *
+ * Owns the load connection: connects, checks (or makes) the schema, fills the lookup caches, and
+ * connects again whenever it is lost. Nothing that was added is ever dropped but by loader_close():
+ * a slice lies in the spool, and the next start adds it again.
+ */
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "daemon/config.h"
+#include "daemon/ledger.h"
+#include "daemon/load.h"
+#include "daemon/spool.h"
+#include "lib/clock.h"
+
+enum loader_state {
+	LOADER_DOWN,   /* no connection; the error says why, once there was an attempt */
+	LOADER_SCHEMA, /* connected, but the schema is not what the configuration needs */
+	LOADER_UP,
+};
+
+struct loader;
+
+struct loader_options {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	struct config *config; /* a reference is taken */
+	struct spool *spool;
+
+	/* The state changed, or its error did. */
+	void (*on_state)(void *arg, enum loader_state state, const struct error *error);
+	/*
+	 * A slice is settled: committed (error NULL), or refused for good (REJECTED: its file stays
+	 * in the spool and is tried again after the next connect).
+	 */
+	void (*on_slice)(void *arg, const struct load_result *result, const struct error *error);
+	/* An attempt failed and will be repeated. */
+	void (*on_retry)(void *arg, const char *uuid, const struct error *error);
+	void *arg;
+};
+
+int loader_new(const struct loader_options *options, struct loader **ret, struct error *error)
+	must_check;
+
+/* A file of the spool is ready. 0 or -ENOMEM (then it waits for the next start). */
+int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, bool force) must_check;
+
+/* Book the end of a run, after all that was added before. Strings are copied. */
+int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
+	const char *code, const char *text, int64_t finished_us) must_check;
+
+enum loader_state loader_state(const struct loader *loader);
+const struct error *loader_error(const struct loader *loader); /* why not UP; may be unset */
+unsigned loader_attempts(const struct loader *loader); /* failed attempts since the last success */
+bool loader_is_idle(const struct loader *loader);      /* nothing queued, nothing running */
+
+/* Cancels what runs; on_slice does not come any more. `loader` is gone when on_closed comes. */
+void loader_close(struct loader *loader, void (*on_closed)(void *arg), void *arg);
