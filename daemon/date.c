@@ -9,10 +9,9 @@
 
 #include <stdbool.h>
 
-enum {
-	INDIA_S = 5 * 3600 + 30 * 60,
-	DAY_S = 24 * 3600,
-};
+#include "lib/civil.h"
+
+enum { INDIA_S = 5 * 3600 + 30 * 60 };
 
 struct moment {
 	int year, month, day, hour, minute, second; /* year 0: not named */
@@ -23,43 +22,10 @@ struct cursor {
 	const char *at, *end;
 };
 
-/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar. */
-static int32_t days_of(int year, int month, int day)
-{
-	/* Count years from March on, so that the leap day is the last of its year. */
-	int y = month > 2 ? year : year - 1;
-	int m = month > 2 ? month - 3 : month + 9;
-
-	return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-}
-
-static void date_of(int32_t days, struct moment *ret)
-{
-	/* An era has 400 years or 146,097 days, and begins in March too. */
-	int64_t z = (int64_t)days + 719468;
-	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-	int doe = (int)(z - era * 146097);
-	int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	int m = (5 * doy + 2) / 153;
-
-	ret->day = doy - (153 * m + 2) / 5 + 1;
-	ret->month = m < 10 ? m + 3 : m - 9;
-	ret->year = (int)(yoe + era * 400) + (ret->month <= 2);
-}
-
-static int days_in_month(int year, int month)
-{
-	static const unsigned char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-
-	return month == 2 && leap ? 29 : days[month - 1];
-}
-
 static bool is_real(const struct moment *m)
 {
 	return m->year >= 1 && m->month >= 1 && m->month <= 12 && m->day >= 1 &&
-	       m->day <= days_in_month(m->year, m->month) && m->hour <= 23 && m->minute <= 59 &&
+	       m->day <= civil_days_in_month(m->year, m->month) && m->hour <= 23 && m->minute <= 59 &&
 	       m->second <= 59;
 }
 
@@ -157,34 +123,35 @@ int date_parse(const char *text, size_t len, const char *format, int32_t *ret_da
 	if (!parse(text, len, format, &m)) {
 		return -1;
 	}
-	*ret_day = days_of(m.year, m.month, m.day);
+	*ret_day = (int32_t)civil_to_day(m.year, m.month, m.day);
 	return 0;
 }
 
 int timestamp_parse(const char *text, size_t len, const char *format, int64_t *ret_us)
 {
 	struct moment m;
+	int64_t second;
 
 	if (!parse(text, len, format, &m)) {
 		return -1;
 	}
-	*ret_us = ((int64_t)days_of(m.year, m.month, m.day) * DAY_S + m.hour * 3600 +
-			  m.minute * 60 + m.second - m.zone_s) *
-		  1000000;
+	second = civil_to_day(m.year, m.month, m.day) * DAY_SECONDS;
+	second += m.hour * 3600 + m.minute * 60 + m.second - m.zone_s;
+	*ret_us = second * 1000000;
 	return 0;
 }
 
-static void format_field(const struct moment *m, char conversion, struct buffer *out)
+static void format_field(struct civil date, char conversion, struct buffer *out)
 {
 	switch (conversion) {
 	case 'd':
-		buffer_printf(out, "%02d", m->day);
+		buffer_printf(out, "%02d", date.day);
 		break;
 	case 'm':
-		buffer_printf(out, "%02d", m->month);
+		buffer_printf(out, "%02d", date.month);
 		break;
 	case 'Y':
-		buffer_printf(out, "%04d", m->year);
+		buffer_printf(out, "%04d", date.year);
 		break;
 	case 'H':
 	case 'M':
@@ -202,12 +169,11 @@ static void format_field(const struct moment *m, char conversion, struct buffer 
 
 void date_format(int32_t day, const char *format, struct buffer *out)
 {
-	struct moment m;
+	struct civil date = civil_from_day(day);
 
-	date_of(day, &m);
 	for (const char *f = format; *f; f++) {
 		if (*f == '%' && f[1]) {
-			format_field(&m, *++f, out);
+			format_field(date, *++f, out);
 		} else {
 			buffer_append_char(out, *f);
 		}

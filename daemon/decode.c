@@ -1,15 +1,11 @@
 /*
  * Bytes of a page -> envelope and records. SPDX-License-Identifier: Apache-2.0
  *
- * Happy path: a piece of the body goes to yajl in slices of at most 64 KiB. Its callbacks know by
- * the depth where they are: 1 is the envelope, 2 inside `records` is between records, 3 is a
- * record. A value of the envelope is read at once. A name or value of a record is noted as a span:
- * where it lies in the record's own bytes. At the record's closing brace the spans become pointers
- * and the record is handed out. A record that is cut by the end of a slice has its bytes so far
- * copied; so what is held is one record, whatever the page's size.
- *
- * What yajl gives from buffers of its own (a string with escapes, a token cut by a slice) is copied
- * into `texts` instead, because yajl uses them again for the next token.
+ * Happy path: a piece of the body goes to yajl in slices of at most 64 KiB. Its callbacks know by the
+ * depth where they are: 1 is the envelope, 2 inside `records` is between records, 3 is a record. A
+ * value of the envelope is read at once (envelope.c). A name or value of a record is noted; at the
+ * record's closing brace it is handed out (record.c). A record that is cut by the end of a slice has
+ * its bytes so far copied; so what is held is one record, whatever the page's size.
  *
  * Failure modes, all final until decode_reset(): malformed JSON (yajl says what), a limit passed, a
  * body that ends early or does not begin with a brace, the caller's own stop. Three things yajl 2.1
@@ -25,7 +21,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "daemon/envelope.h"
-#include "lib/buffer.h"
+#include "daemon/record.h"
 
 enum {
 	SLICE_BYTES = 64 * 1024,
@@ -35,27 +31,12 @@ enum {
 	DEPTH_RECORD = 3,
 };
 
-/* Text of a record: bytes at `at` of its raw bytes, or of `texts`. */
-struct span {
-	uint32_t at, len;
-	bool copied;
-};
-
-struct slot {
-	struct span name, text;
-	enum json_kind kind;
-	uint32_t end; /* raw offset behind a string that was copied */
-};
-
 struct decode {
 	decode_record_fn on_record;
 	void *arg;
 	yajl_handle yajl; /* NULL until the first brace of a page was seen */
 
-	/* The slice at work, and where in the page it begins. */
-	const unsigned char *slice;
-	size_t slice_len;
-	uint64_t slice_at;
+	struct slice slice; /* at work; between two, where the next one begins */
 	size_t quiet_bytes; /* fed since the slice in which yajl last had a name or value */
 	unsigned n_mark;    /* bytes of a byte order mark seen */
 	bool closed;        /* the last brace was seen */
@@ -65,13 +46,7 @@ struct decode {
 	bool in_records;
 	struct envelope envelope;
 
-	uint64_t record_at; /* byte of the page at which the open record begins */
-	bool in_record;
-	struct slot slots[DECODE_MAX_FIELDS];
-	struct record_field fields[DECODE_MAX_FIELDS];
-	unsigned n_slots;
-	struct buffer raw;   /* bytes of the open record from earlier slices */
-	struct buffer texts; /* copied texts of the open record */
+	struct open_record record;
 
 	int stopped; /* what on_record returned */
 	struct error error;
@@ -86,7 +61,6 @@ int decode_new(decode_record_fn on_record, void *arg, struct decode **ret)
 	}
 	d->on_record = on_record;
 	d->arg = arg;
-	d->raw.limit = DECODE_MAX_RECORD;
 	decode_reset(d);
 	*ret = d;
 	return 0;
@@ -100,8 +74,7 @@ struct decode *decode_free(struct decode *d)
 	if (d->yajl) {
 		yajl_free(d->yajl);
 	}
-	buffer_fini(&d->raw);
-	buffer_fini(&d->texts);
+	open_record_fini(&d->record);
 	free(d);
 	return NULL;
 }
@@ -112,10 +85,10 @@ void decode_reset(struct decode *d)
 	if (d->yajl) {
 		yajl_free(take_ptr(d->yajl));
 	}
-	d->slice_at = 0;
-	d->slice_len = d->quiet_bytes = 0;
-	d->n_mark = d->depth = d->n_slots = 0;
-	d->closed = d->in_records = d->in_record = false;
+	d->slice = (struct slice){0};
+	d->quiet_bytes = 0;
+	d->n_mark = d->depth = 0;
+	d->closed = d->in_records = d->record.is_open = false;
 	envelope_init(&d->envelope);
 	d->stopped = 0;
 	error_clear(&d->error);
@@ -123,8 +96,7 @@ void decode_reset(struct decode *d)
 
 /* ---- failures ---- */
 
-/* Where we are, for messages: "byte 1234" or "record 7, byte 1234". Returns 0, as a callback stops.
- */
+/* Says where: "byte 1234" or "record 7, byte 1234". Returns 0, as a callback does to stop yajl. */
 static int fail_at(struct decode *d, uint64_t byte, const char *code, const char *what)
 {
 	if (d->in_records) {
@@ -140,7 +112,7 @@ static int fail_at(struct decode *d, uint64_t byte, const char *code, const char
 /* The byte behind the token at work. */
 static uint64_t position(const struct decode *d)
 {
-	return d->slice_at + yajl_get_bytes_consumed(d->yajl);
+	return d->slice.at + yajl_get_bytes_consumed(d->yajl);
 }
 
 static int fail(struct decode *d, const char *code, const char *what)
@@ -154,24 +126,7 @@ static int fail_no_memory(struct decode *d)
 	return 0;
 }
 
-/* ---- a record ---- */
-
-/* Note where a text lies. yajl's pointer is into our slice unless it had to build the text. */
-static bool span_note(struct decode *d, const void *text, size_t len, struct span *ret)
-{
-	uintptr_t at = (uintptr_t)text - (uintptr_t)d->slice;
-
-	if (at < d->slice_len) {
-		*ret = (struct span){
-			.at = (uint32_t)(d->slice_at + at - d->record_at),
-			.len = (uint32_t)len,
-		};
-		return true;
-	}
-	*ret = (struct span){.at = (uint32_t)d->texts.len, .len = (uint32_t)len, .copied = true};
-	buffer_append(&d->texts, text, len);
-	return !buffer_failed(&d->texts);
-}
+/* ---- names and values ---- */
 
 static int take_envelope(struct decode *d, enum json_kind kind, const char *text, size_t len)
 {
@@ -184,8 +139,6 @@ static int take_envelope(struct decode *d, enum json_kind kind, const char *text
 
 static int take_value(struct decode *d, enum json_kind kind, const char *text, size_t len)
 {
-	struct slot *slot;
-
 	d->quiet_bytes = 0;
 	if (len > DECODE_MAX_STRING) {
 		return fail(d, "too_long", "a string or number of more than 64 KiB");
@@ -199,141 +152,36 @@ static int take_value(struct decode *d, enum json_kind kind, const char *text, s
 	if (d->depth == DEPTH_RECORDS) {
 		return fail(d, "bad_json", "a record that is no object");
 	}
-	slot = &d->slots[d->n_slots++]; /* its name was noted by on_map_key */
-	slot->kind = kind;
-	if (!span_note(d, text, len, &slot->text)) {
+	if (open_record_value(&d->record, &d->slice, kind, text, len, position(d)) < 0) {
 		return fail_no_memory(d);
-	}
-	if (slot->text.copied) {
-		slot->end = (uint32_t)(position(d) - d->record_at);
 	}
 	return 1;
 }
 
-static int take_record_key(struct decode *d, const void *name, size_t len)
+static int take_record_name(struct decode *d, const void *name, size_t len)
 {
-	if (d->n_slots == DECODE_MAX_FIELDS) {
+	if (d->record.n_slots == DECODE_MAX_FIELDS) {
 		return fail(d, "too_many_fields", "a record of more than 256 fields");
 	}
-	return span_note(d, name, len, &d->slots[d->n_slots].name) ? 1 : fail_no_memory(d);
-}
-
-static unsigned hex_digit(char c)
-{
-	return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
-}
-
-/* Of four hex digits, which yajl has checked. */
-static unsigned hex_unit(const char *p)
-{
-	return hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 | hex_digit(p[2]) << 4 |
-		hex_digit(p[3]);
-}
-
-/* True when a string as served holds an escaped surrogate without its other half. */
-static bool has_half_surrogate(const char *p, const char *end)
-{
-	while ((p = memchr(p, '\\', (size_t)(end - p)))) {
-		unsigned unit = p[1] == 'u' ? hex_unit(p + 2) : 0;
-
-		if (unit < 0xd800 || unit > 0xdfff) {
-			p += unit ? 6 : 2; /* \u0000 leaves four plain digits, which is as good */
-			continue;
-		}
-		if (unit > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u' ||
-			(hex_unit(p + 8) & 0xfc00) != 0xdc00) {
-			return true;
-		}
-		p += 12;
+	if (open_record_name(&d->record, &d->slice, name, len) < 0) {
+		return fail_no_memory(d);
 	}
-	return false;
-}
-
-/*
- * A copied string was served with escapes, or cut by a slice. Its text as served ends before the
- * quote at slot->end and begins behind the next quote to the left that no backslash precedes.
- */
-static void check_escapes(const char *raw, const struct slot *slot, struct record_field *field)
-{
-	const char *end = raw + slot->end - 1;
-	const char *begin = end;
-
-	while (begin[-1] != '"' || begin[-2] == '\\') {
-		begin--;
-	}
-	if (has_half_surrogate(begin, end)) {
-		field->bad_escape = true;
-		field->text = begin;
-		field->len = (size_t)(end - begin);
-	}
-}
-
-static const char *span_text(const struct decode *d, const char *raw, struct span span)
-{
-	return (span.copied ? d->texts.data : raw) + span.at;
-}
-
-static void fill_field(const struct decode *d, const char *raw, const struct slot *slot,
-	struct record_field *field)
-{
-	*field = (struct record_field){
-		.name = span_text(d, raw, slot->name),
-		.name_len = slot->name.len,
-		.kind = slot->kind,
-		.text = span_text(d, raw, slot->text),
-		.len = slot->text.len,
-	};
-	if (slot->text.copied && slot->kind == JSON_STRING_VALUE) {
-		check_escapes(raw, slot, field);
-	}
-}
-
-/* The open record's bytes of this slice, up to `end` of the slice, go to its earlier ones. */
-static bool keep_raw(struct decode *d, size_t end)
-{
-	size_t begin = d->record_at > d->slice_at ? (size_t)(d->record_at - d->slice_at) : 0;
-
-	buffer_append(&d->raw, d->slice + begin, end - begin);
-	return !buffer_failed(&d->raw);
+	return 1;
 }
 
 static int fail_record_too_long(struct decode *d)
 {
-	return fail_at(d, d->record_at, "too_long", "a record of more than 1 MiB begins here");
-}
-
-static int begin_record(struct decode *d)
-{
-	d->in_record = true;
-	d->record_at = position(d) - 1;
-	d->n_slots = 0;
-	buffer_clear(&d->raw);
-	buffer_clear(&d->texts);
-	return 1;
+	return fail_at(d, d->record.at, "too_long", "a record of more than 1 MiB begins here");
 }
 
 static int end_record(struct decode *d)
 {
-	size_t end = yajl_get_bytes_consumed(d->yajl);
-	struct record record = {
-		.fields = d->fields,
-		.n_fields = d->n_slots,
-		.raw_len = (size_t)(d->slice_at + end - d->record_at),
-		.index = d->envelope.n_records,
-		.offset = d->record_at,
-	};
+	struct record record;
 
-	if (d->record_at >= d->slice_at) {
-		record.raw = (const char *)d->slice + (d->record_at - d->slice_at);
-	} else if (keep_raw(d, end)) {
-		record.raw = d->raw.data;
-	} else {
+	if (open_record_end(&d->record, &d->slice, yajl_get_bytes_consumed(d->yajl), &record) < 0) {
 		return fail_record_too_long(d);
 	}
-	for (unsigned i = 0; i < d->n_slots; i++) {
-		fill_field(d, record.raw, &d->slots[i], &d->fields[i]);
-	}
-	d->in_record = false;
+	record.index = d->envelope.n_records;
 	d->stopped = d->on_record(d->arg, &record);
 	d->envelope.n_records++;
 	return d->stopped == 0;
@@ -369,8 +217,8 @@ static int on_map_key(void *arg, const unsigned char *name, size_t len)
 	if (len > DECODE_MAX_STRING) {
 		return fail(d, "too_long", "a name of more than 64 KiB");
 	}
-	if (d->in_record && d->depth == DEPTH_RECORD) {
-		return take_record_key(d, name, len);
+	if (d->record.is_open && d->depth == DEPTH_RECORD) {
+		return take_record_name(d, name, len);
 	}
 	if (d->depth == DEPTH_ENVELOPE) {
 		d->key = envelope_key((const char *)name, len);
@@ -389,7 +237,8 @@ static int on_start_map(void *arg)
 
 	if (d->in_records && d->depth == DEPTH_RECORDS) {
 		d->depth++;
-		return begin_record(d);
+		open_record_begin(&d->record, position(d) - 1);
+		return 1;
 	}
 	if (d->depth > 0 && !take_value(d, JSON_NESTED_VALUE, "", 0)) {
 		return 0;
@@ -402,7 +251,7 @@ static int on_end_map(void *arg)
 	struct decode *d = arg;
 
 	d->depth--;
-	if (d->in_record && d->depth == DEPTH_RECORDS) {
+	if (d->record.is_open && d->depth == DEPTH_RECORDS) {
 		return end_record(d);
 	}
 	d->closed = d->depth == 0;
@@ -489,7 +338,7 @@ static size_t skip_mark(struct decode *d, const unsigned char *data, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && d->n_mark == d->slice_at + n && d->n_mark < sizeof(mark) &&
+	while (n < len && d->n_mark == d->slice.at + n && d->n_mark < sizeof(mark) &&
 		data[n] == mark[d->n_mark]) {
 		d->n_mark++;
 		n++;
@@ -511,7 +360,7 @@ static size_t take_head(struct decode *d, const unsigned char *data, size_t len)
 		return len;
 	}
 	if (data[n] != '{') {
-		fail_not_json(d, d->slice_at + n, data[n]);
+		fail_not_json(d, d->slice.at + n, data[n]);
 		return len;
 	}
 	d->yajl = yajl_alloc(&callbacks, NULL, d);
@@ -529,7 +378,7 @@ static size_t take_tail(struct decode *d, const unsigned char *data, size_t len)
 	size_t n = skip_white(data, len);
 
 	if (n < len) {
-		fail_at(d, d->slice_at + n, "bad_json", "more after the end");
+		fail_at(d, d->slice.at + n, "bad_json", "more after the end");
 	}
 	return len;
 }
@@ -550,8 +399,8 @@ static void fail_parse(struct decode *d)
 /* Through yajl. Returns how many bytes are done with. */
 static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 {
-	d->slice = data;
-	d->slice_len = len;
+	d->slice.bytes = data;
+	d->slice.len = len;
 	switch (yajl_parse(d->yajl, data, len)) {
 	case yajl_status_ok:
 		break;
@@ -561,12 +410,12 @@ static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 		fail_parse(d);
 		return len;
 	}
-	if (d->in_record && !keep_raw(d, len)) {
+	if (d->record.is_open && open_record_keep(&d->record, &d->slice) < 0) {
 		fail_record_too_long(d);
 	}
 	d->quiet_bytes += len;
 	if (d->quiet_bytes > MAX_TOKEN_BYTES) {
-		fail_at(d, d->slice_at, "too_long", "a string or number of more than 64 KiB");
+		fail_at(d, d->slice.at, "too_long", "a string or number of more than 64 KiB");
 	}
 	return len;
 }
@@ -598,7 +447,7 @@ int decode_feed(struct decode *d, const void *data, size_t len, struct error *er
 	while (len > 0 && !error_is_set(&d->error) && d->stopped == 0) {
 		size_t n = take_slice(d, bytes, len < SLICE_BYTES ? len : SLICE_BYTES);
 
-		d->slice_at += n;
+		d->slice.at += n;
 		bytes += n;
 		len -= n;
 	}
@@ -609,7 +458,7 @@ int decode_finish(struct decode *d, struct envelope *ret_envelope, struct error 
 {
 	if (!error_is_set(&d->error) && d->stopped == 0 && !d->closed) {
 		if (d->yajl || mark_is_cut(d)) {
-			fail_at(d, d->slice_at, "bad_json", "the page ends here, in the middle");
+			fail_at(d, d->slice.at, "bad_json", "the page ends here, in the middle");
 		} else {
 			error_set(&d->error, ERROR_RETRY, "decode", "empty_body",
 				"the answer is empty");

@@ -9,40 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_continuation(const unsigned char *p)
-{
-	return (*p & 0xc0) == 0x80;
-}
-
-unsigned utf8_decode(const char *text, size_t len, uint32_t *ret_character)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *p = (const unsigned char *)text;
-	uint32_t character;
-	unsigned n;
-
-	if (len == 0 || *p < 0x80) {
-		*ret_character = len ? *p : 0;
-		return len ? 1 : 0;
-	}
-	n = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
-	if (*p < 0xc2 || *p > 0xf4 || n > len) {
-		return 0;
-	}
-	character = *p & (0x7fu >> n);
-	for (unsigned i = 1; i < n; i++) {
-		if (!is_continuation(p + i)) {
-			return 0;
-		}
-		character = character << 6 | (p[i] & 0x3f);
-	}
-	if (character < least[n] || character > 0x10ffff ||
-		(character >= 0xd800 && character <= 0xdfff)) {
-		return 0;
-	}
-	*ret_character = character;
-	return n;
-}
+#include "lib/utf8.h"
 
 static bool is_white(uint32_t c)
 {
@@ -68,11 +35,32 @@ static bool is_white(uint32_t c)
 }
 
 /* True for most bytes there are: ASCII that is neither white space nor a control byte. */
-static bool is_plain(unsigned char c)
+static bool is_plain(char c)
 {
-	return c > ' ' && c < 0x80;
+	return c > ' ' && (unsigned char)c < 0x80;
 }
 
+/*
+ * What is not plain: white space is skipped (returns true), anything else gets its length and, if it
+ * may not be in a text, its fault.
+ */
+static bool skip_white(const char **p, const char *end, size_t *ret_n, enum text_fault *fault)
+{
+	uint32_t character = 0;
+	unsigned n = utf8_decode(*p, (size_t)(end - *p), &character);
+
+	if (n > 0 && is_white(character)) {
+		*p += n;
+		return true;
+	}
+	if (*fault == TEXT_FINE && (n == 0 || character == 0)) {
+		*fault = n == 0 ? TEXT_NO_UTF8 : TEXT_HAS_NUL;
+	}
+	*ret_n = n > 0 ? n : 1;
+	return false;
+}
+
+/* `out` never passes `text`: a blank is written where white space took a byte at least. */
 enum text_fault text_fold(const char *text, size_t len, char *out, size_t *ret_len)
 {
 	const char *p = text, *end = text + len;
@@ -81,26 +69,20 @@ enum text_fault text_fold(const char *text, size_t len, char *out, size_t *ret_l
 	char *o = out;
 
 	while (p < end) {
-		uint32_t character = (unsigned char)*p;
-		unsigned n = 1;
+		size_t n = 0;
 
-		if (!is_plain((unsigned char)*p)) {
-			n = utf8_decode(p, (size_t)(end - p), &character);
-			if (n > 0 && is_white(character)) {
-				gap = o > out;
-				p += n;
-				continue;
-			}
-			if (fault == TEXT_FINE && (n == 0 || character == 0)) {
-				fault = n == 0 ? TEXT_NO_UTF8 : TEXT_HAS_NUL;
-			}
-			n += n == 0;
+		if (!is_plain(*p) && skip_white(&p, end, &n, &fault)) {
+			gap = o > out;
+			continue;
 		}
 		if (gap) {
-			*o++ = ' '; /* never beyond p: the white space had a byte at least */
+			*o++ = ' ';
 			gap = false;
 		}
 		for (; n > 0; n--) {
+			*o++ = *p++;
+		}
+		while (p < end && is_plain(*p)) {
 			*o++ = *p++;
 		}
 	}

@@ -6,9 +6,6 @@
  */
 
 #include <stddef.h>
-#include <stdint.h>
-
-#include "lib/attr.h"
 
 enum text_fault {
 	TEXT_FINE,
@@ -23,9 +20,6 @@ enum text_fault {
  * the bytes in question stay as they are.
  */
 enum text_fault text_fold(const char *text, size_t len, char *out, size_t *ret_len);
-
-/* Bytes of the character at `text` and which it is; 0 when it is no valid UTF-8, or len is 0. */
-unsigned utf8_decode(const char *text, size_t len, uint32_t *ret_character);
 
 /*
  * `text` for people, NUL-terminated and cut to `size` bytes in all: in double quotes, with `...`

@@ -7,25 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* As the standard has it: shortest form only, no surrogates, up to U+10FFFF. */
-size_t escape_utf8_bytes(const char *text, const char *text_end)
-{
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *at = (const unsigned char *)text;
-	size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	uint32_t code;
+#include "lib/utf8.h"
 
-	if (n <= 1 || at[0] > 0xf4 || (size_t)(text_end - text) < n) {
-		return n == 1;
-	}
-	code = at[0] & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((at[i] & 0xc0) != 0x80) {
-			return 0;
-		}
-		code = code << 6 | (at[i] & 0x3f);
-	}
-	return code < smallest[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : n;
+size_t escape_utf8_bytes(const char *at, const char *end)
+{
+	uint32_t character;
+
+	return utf8_decode(at, (size_t)(end - at), &character);
 }
 
 static bool is_control(const char *text, size_t n)

@@ -14,6 +14,7 @@
 #include "daemon/normalise.h"
 #include "daemon/text.h"
 #include "lib/buffer.h"
+#include "lib/utf8.h"
 #include "tests/unit/data.h"
 #include "tests/unit/fixture.h"
 
