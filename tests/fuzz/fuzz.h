@@ -6,5 +6,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+/* What holds whatever came in. */
+#define must(condition)             \
+	do {                        \
+		if (!(condition)) { \
+			abort();    \
+		}                   \
+	} while (0)
