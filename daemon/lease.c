@@ -3,8 +3,8 @@
  *
  * The happy path: look at the row. There is none: insert it. It is ours (we were restarted): renew
  * it. It has expired: take it over, with the next epoch. Then renew it every third of its
- * duration. It is somebody else's and alive: stand by, and look again when it would expire, or after a
- * third of our duration.
+ * duration. It is somebody else's and alive: stand by, and look again when it would expire, or
+ *after a third of our duration.
  *
  *	       .--- none ----> INSERT ---.
  *	LOOK --+--- ours ----> RENEW ----+--> holder: RENEW after duration / 3
@@ -18,13 +18,13 @@
  * holder renews in between it is alive after all, and the condition is checked again on the
  * row as it then is.
  *
- * Failure modes: no connection, or an error: tried again every RETRY_MS; a holder believes in its lease
- * for one duration from when the last good renewal was sent, then it is unknown. That belief
+ * Failure modes: no connection, or an error: tried again every RETRY_MS; a holder believes in its
+ *lease for one duration from when the last good renewal was sent, then it is unknown. That belief
  * runs on the loop's monotonic clock, expiry on the server's. A server whose clock jumps
- * forward makes the lease expire: another takes it, and our renewal finds no row. One that jumps back
- * makes it last longer, for the next renewal at most, or for a dead holder by the size of the jump.
- * A holder that was stopped for a while wakes up with an old belief: its timer ends it at once, and
- * its loads find no row.
+ * forward makes the lease expire: another takes it, and our renewal finds no row. One that jumps
+ *back makes it last longer, for the next renewal at most, or for a dead holder by the size of the
+ *jump. A holder that was stopped for a while wakes up with an old belief: its timer ends it at
+ *once, and its loads find no row.
  */
 
 #include "daemon/lease.h"
@@ -53,7 +53,7 @@ struct lease {
 	enum lease_step next; /* what the timer starts */
 	enum lease_step step; /* in flight */
 	uint64_t sent_ms;
-	uint64_t next_ms;     /* when; UINT64_MAX never */
+	uint64_t next_ms; /* when; UINT64_MAX never */
 	uint64_t believe_until_ms;
 	uint64_t hold_off_ms;
 	bool release; /* asked for, not sent yet or in flight */
@@ -109,7 +109,7 @@ static void know(struct lease *lease, enum lease_state state, const char *holder
 static bool is_belief_over(const struct lease *lease)
 {
 	return lease->status.state == LEASE_HOLDER &&
-	       uv_now(lease->timer.loop) >= lease->believe_until_ms;
+		uv_now(lease->timer.loop) >= lease->believe_until_ms;
 }
 
 static void doubt(struct lease *lease)
@@ -295,7 +295,8 @@ static void failed(struct lease *lease, const struct error *error)
 			doubt(lease);
 		}
 	}
-	plan(lease, lease->status.state == LEASE_HOLDER ? LEASE_RENEW : LEASE_LOOK, retry_ms(lease));
+	plan(lease, lease->status.state == LEASE_HOLDER ? LEASE_RENEW : LEASE_LOOK,
+		retry_ms(lease));
 }
 
 static void close_timer(struct lease *lease);
@@ -454,8 +455,8 @@ void lease_close(struct lease *lease, void (*on_closed)(void *arg), void *arg)
 	}
 }
 
-int lease_new(uv_loop_t *loop, struct pg *pg, const struct lease_options *options,
-	struct lease **ret)
+int lease_new(
+	uv_loop_t *loop, struct pg *pg, const struct lease_options *options, struct lease **ret)
 {
 	struct lease *lease;
 

@@ -1,16 +1,17 @@
 #pragma once
 
 /*
- * The lease: which of several daemons on one database may write. SPDX-License-Identifier: Apache-2.0
+ * The lease: which of several daemons may write. SPDX-License-Identifier: Apache-2.0
  *
- * One row (name, holder, epoch, expires_at) of ogdsync.lease. The server's clock alone decides when it
- * expires. What counts is the epoch: it grows with each take-over, and every load transaction
+ * One row (name, holder, epoch, expires_at) of ogdsync.lease. The server's clock alone decides when
+ * it expires. What counts is the epoch: it grows with each take-over, and every load transaction
  * begins with lease_fence_sql(), so that whoever lost the lease cannot commit. The status
  * here is what is known, for deciding whether to try; it is no permission.
  *
  * The connection is the caller's, who connects it, and shared with other users of single
- * statements: a lease that finds it busy tries again a moment later, and never blocks it (a take-over
- * does not wait inside the server). A transaction must not be left open on it between callbacks.
+ * statements: a lease that finds it busy tries again a moment later, and never blocks it (a
+ * take-over does not wait inside the server). A transaction must not be left open on it between
+ * callbacks.
  */
 
 #include <stdint.h>
@@ -33,9 +34,9 @@ enum { LEASE_HOLDER_BYTES = 64 };
 
 struct lease_status {
 	enum lease_state state;
-	int64_t epoch;                   /* the last one seen; ours when holder; 0 none */
+	int64_t epoch;			 /* the last one seen; ours when holder; 0 none */
 	char holder[LEASE_HOLDER_BYTES]; /* who has it, as far as is known; "" nobody or unknown */
-	struct error error;              /* why it is unknown, or ERROR_NONE */
+	struct error error;		 /* why it is unknown, or ERROR_NONE */
 };
 
 struct lease;
@@ -44,7 +45,7 @@ struct lease_options {
 	const char *name;     /* copied */
 	const char *holder;   /* our id, at most LEASE_HOLDER_BYTES - 1; copied */
 	uint64_t duration_ms; /* renewed every third of it */
-	/* State or epoch changed. Nothing of the lease is touched after it, so anything may be called. */
+	/* State or epoch changed. The lease's last act: anything may be called from it. */
 	void (*on_change)(void *arg);
 	void *arg;
 };
@@ -60,9 +61,10 @@ int lease_new(uv_loop_t *loop, struct pg *pg, const struct lease_options *option
 void lease_want(struct lease *lease);
 
 /*
- * The first statement of a load transaction, appended: it locks the row if it still is ours, and returns
- * it; no row means that somebody else has the lease. The lock keeps a take-over out until the
- * transaction has ended, and lets renewals pass. Valid as long as the status is holder of this epoch.
+ * The first statement of a load transaction, appended: it locks the row if it still is ours, and
+ * returns it; no row means that somebody else has the lease. The lock keeps a take-over out until
+ * the transaction has ended, and lets renewals pass. Valid as long as the status is holder of this
+ * epoch.
  */
 void lease_fence_sql(const struct lease *lease, struct buffer *sql);
 

@@ -46,8 +46,8 @@ static void on_change(void *arg)
 	size_t len = strlen(c->seen);
 
 	c->n_changes++;
-	snprintf(c->seen + len, sizeof(c->seen) - len, "%s/%d ",
-		lease_state_name(status(c)->state), (int)status(c)->epoch);
+	snprintf(c->seen + len, sizeof(c->seen) - len, "%s/%d ", lease_state_name(status(c)->state),
+		(int)status(c)->epoch);
 }
 
 static void on_released(void *arg, const struct error *error)
@@ -63,8 +63,8 @@ static void on_lease_closed(void *arg)
 	((struct contender *)arg)->n_lease_closed++;
 }
 
-static void contender_open_for(struct contender *c, void **state, const char *holder,
-	uint64_t duration_ms)
+static void contender_open_for(
+	struct contender *c, void **state, const char *holder, uint64_t duration_ms)
 {
 	const struct lease_options options = {
 		.name = "writer",
@@ -119,8 +119,8 @@ static void turn_for(struct contender *a, struct contender *b, uint64_t ms)
 }
 
 /* Turn both until `c` (one of them) is in `state`. */
-static void turn_until(struct contender *a, struct contender *b, struct contender *c,
-	enum lease_state state)
+static void turn_until(
+	struct contender *a, struct contender *b, struct contender *c, enum lease_state state)
 {
 	uint64_t until = now_ms() + LONG_MS;
 
@@ -196,7 +196,7 @@ static void test_race(void **state)
 			status(&a)->state == status(&b)->state) {
 			turn_for(&a, &b, 1);
 			assert_false(status(&a)->state == LEASE_HOLDER &&
-				     status(&b)->state == LEASE_HOLDER);
+				status(&b)->state == LEASE_HOLDER);
 		}
 		assert_int_equal(postgres_number(server(state), "SELECT epoch FROM ogdsync.lease"),
 			i % 2 ? 8 : 1);
@@ -284,9 +284,9 @@ static void test_take_over_waits(void **state)
 	assert_int_equal(status(&b)->state, LEASE_STANDBY);
 	assert_false(error_is_set(&status(&b)->error));
 	check_row(state, "a", 1);
-	assert_int_equal(
-		postgres_number(server(state), "SELECT count(*) FROM ogdsync.lease"
-					       " WHERE expires_at < clock_timestamp()"),
+	assert_int_equal(postgres_number(server(state),
+				 "SELECT count(*) FROM ogdsync.lease"
+				 " WHERE expires_at < clock_timestamp()"),
 		1);
 
 	/* Who asks whether it has ended waits, too. */
@@ -349,7 +349,8 @@ static void test_clock_jumps(void **state)
 	turn_until(&a, NULL, &a, LEASE_HOLDER);
 
 	/* Back by a day: the row lasts a day, until the next renewal. */
-	postgres_sql(server(state), "UPDATE ogdsync.lease SET expires_at = expires_at + interval '1 day'");
+	postgres_sql(server(state),
+		"UPDATE ogdsync.lease SET expires_at = expires_at + interval '1 day'");
 	turn_for(&a, NULL, DURATION_MS);
 	assert_int_equal(postgres_number(server(state),
 				 "SELECT ceil(extract(epoch FROM expires_at - now()))"
@@ -360,7 +361,8 @@ static void test_clock_jumps(void **state)
 	/* Forward by a day: it has expired. Whoever comes first has it. */
 	contender_open(&b, state, "b");
 	turn_until(&a, &b, &b, LEASE_STANDBY);
-	postgres_sql(server(state), "UPDATE ogdsync.lease SET expires_at = expires_at - interval '1 day'");
+	postgres_sql(server(state),
+		"UPDATE ogdsync.lease SET expires_at = expires_at - interval '1 day'");
 	turn_until(&b, NULL, &b, LEASE_HOLDER);
 	turn_until(&a, &b, &a, LEASE_STANDBY); /* its renewal found no row; */
 	turn_for(&a, &b, DURATION_MS / 3);     /* a look says why */
@@ -454,7 +456,8 @@ static void test_no_table(void **state)
 	contender_close(&a);
 }
 
-/* Closed at loop iteration 0, 1, 2, ..., with a release under way or not, or the connection first. */
+/* Closed at loop iteration 0, 1, 2, ..., with a release under way or not, or the connection first.
+ */
 static void test_close(void **state)
 {
 	for (int i = 0; i < 36; i++) {

@@ -22,7 +22,8 @@ enum { ROW_FILL = 60, BLOCK_ROWS = 100 };
 struct copier {
 	struct pgloop l;
 	long n_rows, n_put;
-	size_t n_bytes, heap_start, heap_peak;
+	size_t n_bytes, most_bytes, heap_start, heap_peak; /* most_bytes: put within one call */
+	unsigned nap_ms;				   /* before putting, at each drain */
 	unsigned n_ready, n_drain, n_full, n_turns;
 	long fail_at;  /* then pg_copy_fail; 0 never */
 	long stop_at;  /* then put nothing, and wait; 0 never */
@@ -51,6 +52,7 @@ static int put_block(struct copier *c)
 
 static void put_all(struct copier *c)
 {
+	size_t before = c->n_bytes;
 	int r = 0;
 
 	while (c->n_put < c->n_rows && (r == 0 || c->heedless)) {
@@ -64,6 +66,8 @@ static void put_all(struct copier *c)
 		}
 		r = put_block(c);
 		c->n_full += r == 1;
+		c->most_bytes =
+			c->n_bytes - before > c->most_bytes ? c->n_bytes - before : c->most_bytes;
 		if (pgloop_heap_bytes() > c->heap_peak) {
 			c->heap_peak = pgloop_heap_bytes();
 		}
@@ -86,6 +90,7 @@ static void on_drain(void *arg)
 	struct copier *c = arg;
 
 	c->n_drain++;
+	uv_sleep(c->nap_ms);
 	put_all(c);
 }
 
@@ -114,7 +119,7 @@ static void copier_start(struct copier *c)
 	const struct pg_copy_in copy = {on_ready, on_drain, on_copied, c};
 
 	c->n_put = 0;
-	c->n_bytes = 0;
+	c->n_bytes = c->most_bytes = 0;
 	c->n_ready = c->n_drain = c->n_full = c->n_turns = c->stopped = 0;
 	c->heap_peak = c->heap_start = pgloop_heap_bytes();
 	pg_copy_in(c->l.pg, "COPY c FROM STDIN", &copy);
@@ -178,6 +183,20 @@ static void test_in(void **state)
 	assert_true(c.n_drain >= c.n_full - 1);		      /* woken again, */
 	assert_true(c.heap_peak - c.heap_start < 512 * 1024); /* and so libpq held little, */
 	assert_true(c.n_turns > c.n_bytes / (512 * 1024));    /* while the loop turned */
+	copier_close(&c);
+}
+
+/* A server that takes everything at once: a caller is told to let the loop turn all the same. */
+static void test_in_turns(void **state)
+{
+	struct copier c = {.n_rows = 200000};
+
+	new_table(state);
+	copier_open(&c, postgres_tcp_dsn(server(state))); /* whose buffers hold megabytes */
+	copier_run(&c);
+	assert_false(error_is_set(&c.l.error));
+	assert_true(c.n_bytes > 12 * 1000 * 1000);
+	assert_true(c.most_bytes < 320 * 1024);
 	copier_close(&c);
 }
 
@@ -270,6 +289,7 @@ static void test_in_unique_waiting(void **state)
 static void test_in_notices(void **state)
 {
 	struct copier c = {.n_rows = 100000};
+	char last[32];
 
 	new_table(state);
 	postgres_sql(server(state),
@@ -279,12 +299,19 @@ static void test_in_notices(void **state)
 		"CREATE TRIGGER talk BEFORE INSERT ON c FOR EACH ROW WHEN (NEW.id % 1000 = 0)"
 		" EXECUTE FUNCTION talk()");
 	copier_open(&c, postgres_dsn(server(state)));
-	copier_run(&c);
-	if (error_is_set(&c.l.error)) {
-		fail_msg("%s", c.l.error.text);
+	for (int i = 0; i < 2; i++) {
+		copier_run(&c);
+		if (error_is_set(&c.l.error)) {
+			fail_msg("%s", c.l.error.text);
+		}
+		snprintf(last, sizeof(last), "row %ld", c.n_rows);
+		assert_string_equal(pg_last_notice(c.l.pg), last);
+		assert_int_equal(c.l.affected, c.n_rows);
+		/* Once more, with a loop too slow to read them in time. */
+		c.nap_ms = 120;
+		c.n_rows = 20000;
+		pgloop_query(&c.l, "TRUNCATE c");
 	}
-	assert_string_equal(pg_last_notice(c.l.pg), "row 100000");
-	assert_int_equal(c.l.affected, 100000);
 	copier_close(&c);
 }
 
@@ -389,7 +416,7 @@ static void test_in_postmaster_killed(void **state)
 
 struct taker {
 	struct pgloop l;
-	unsigned long n_pieces, n_bytes;
+	unsigned long n_pieces, n_bytes, n_turn, most_turn; /* pieces within one turn */
 	unsigned char first[32];
 	size_t heap_start, heap_peak;
 	unsigned long cancel_at;
@@ -405,6 +432,8 @@ static void on_data(void *arg, const void *data, size_t len)
 		memcpy(t->first, data, len < sizeof(t->first) ? len : sizeof(t->first));
 	}
 	t->n_bytes += len;
+	t->n_turn++;
+	t->most_turn = t->n_turn > t->most_turn ? t->n_turn : t->most_turn;
 	if (t->n_pieces % 256 == 0 && pgloop_heap_bytes() > t->heap_peak) {
 		t->heap_peak = pgloop_heap_bytes();
 	}
@@ -420,7 +449,10 @@ static void on_taken(void *arg, const struct error *error)
 
 static void on_taker_prepare(uv_prepare_t *prepare)
 {
-	container_of(prepare, struct taker, prepare)->n_turns++;
+	struct taker *t = container_of(prepare, struct taker, prepare);
+
+	t->n_turns++;
+	t->n_turn = 0;
 }
 
 static void taker_open(struct taker *t, void **state)
@@ -500,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in),
+		cmocka_unit_test(test_in_turns),
 		cmocka_unit_test(test_in_heedless),
 		cmocka_unit_test(test_in_empty),
 		cmocka_unit_test(test_in_wrong),

@@ -69,6 +69,29 @@ static void test_cancel(void **state)
 	pgloop_close(&l);
 }
 
+/* A cancel that comes before the statement has begun hits nothing: it is sent again. */
+static void test_cancel_early(void **state)
+{
+	struct pgloop l;
+	uint64_t until;
+	pid_t pid;
+
+	pgloop_open(&l, postgres_dsn(server(state)));
+	pgloop_connect(&l);
+	pid = (pid_t)pgloop_number(&l, "SELECT pg_backend_pid()");
+	kill(pid, SIGSTOP);
+	pg_query(l.pg, "SELECT pg_sleep(30)", NULL, 0, pgloop_on_result, &l);
+	pg_cancel(l.pg);
+	until = uv_hrtime() + 100 * 1000 * 1000;
+	while (uv_hrtime() < until) {
+		uv_run(&l.loop, UV_RUN_NOWAIT);
+	}
+	kill(pid, SIGCONT);
+	pgloop_until(&l, &l.n_done, 3);
+	check_error(&l.error, ERROR_CANCELED, "57014", "canceling statement due to user request");
+	pgloop_close(&l);
+}
+
 /* A cancel request is on its way while the operation ends by itself: it must hit nothing else. */
 static void test_cancel_late(void **state)
 {
@@ -687,6 +710,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_early),
 		cmocka_unit_test(test_cancel_late),
 		cmocka_unit_test(test_cancel_connect),
 		cmocka_unit_test(test_idle_lost),

@@ -248,6 +248,26 @@ static void test_several_hosts(void **state)
 	close(fd);
 }
 
+/* They are tried in the order of the DSN, whichever name is resolved first. */
+static void test_order(void **state)
+{
+	int first = dead_port(), second = dead_port();
+	char dsn[256], text[2][32];
+	struct pgloop l;
+
+	(void)state;
+	snprintf(
+		dsn, sizeof(dsn), "host=localhost,127.0.0.1 port=%d,%d user=tester", first, second);
+	snprintf(text[0], 32, "port %d failed", first);
+	snprintf(text[1], 32, "port %d failed", second);
+	pgloop_open(&l, dsn);
+	pgloop_try_connect(&l);
+	assert_non_null(strstr(l.error.text, text[0]));
+	assert_non_null(strstr(l.error.text, text[1]));
+	assert_true(strstr(l.error.text, text[0]) < strstr(l.error.text, text[1]));
+	pgloop_close(&l);
+}
+
 static void note_secret(void *arg, const char *secret)
 {
 	buffer_append_str(arg, secret);
@@ -552,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_password),
 		cmocka_unit_test(test_connect_deadline),
 		cmocka_unit_test(test_several_hosts),
+		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_query),
 		cmocka_unit_test(test_error_classes),
 		cmocka_unit_test(test_failed_commit),
