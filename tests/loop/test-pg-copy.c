@@ -298,7 +298,7 @@ static void test_in_notices(void **state)
 		"END$$;"
 		"CREATE TRIGGER talk BEFORE INSERT ON c FOR EACH ROW WHEN (NEW.id % 1000 = 0)"
 		" EXECUTE FUNCTION talk()");
-	copier_open(&c, postgres_dsn(server(state)));
+	copier_open(&c, postgres_tcp_dsn(server(state)));
 	for (int i = 0; i < 2; i++) {
 		copier_run(&c);
 		if (error_is_set(&c.l.error)) {
