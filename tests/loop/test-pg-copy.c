@@ -495,6 +495,11 @@ static void test_out(void **state)
 	assert_true(t.heap_peak - t.heap_start < 256 * 1024);
 	assert_true(t.n_turns > 300000 / 256);
 
+	t.most_turn = 0;
+	taker_run(&t, "COPY (SELECT i FROM generate_series(1, 100000) i) TO STDOUT");
+	assert_int_equal(t.n_pieces, 100000);
+	assert_in_range(t.most_turn, 1, 512); /* two slices, of many that came with one read */
+
 	taker_run(&t,
 		"COPY (SELECT 10 / (500 - i) FROM generate_series(1, 1000) i) TO STDOUT BINARY");
 	check_error(&t.l, ERROR_REJECTED, "22012", "division by zero");
