@@ -213,7 +213,7 @@ static enum retry_after read_date(struct cursor *cursor, int64_t now_us, uint64_
 		return RETRY_AFTER_NONE;
 	}
 	ms = (civil_to_day(moment.year, moment.month, moment.day) * DAY_SECONDS +
-		     moment.hour * 3600 + moment.minute * 60 + moment.second) *
+		     INT64_C(3600) * moment.hour + INT64_C(60) * moment.minute + moment.second) *
 			1000 -
 		now_us / 1000;
 	return cap(ms > 0 ? (uint64_t)ms : 0, ret_ms);

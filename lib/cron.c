@@ -318,7 +318,8 @@ int64_t cron_next(const struct cron *cron, int64_t after_us, const struct zone *
 		int minute = is_on(cron, day) ? next_minute(cron, from) : -1;
 
 		for (; minute >= 0; minute = next_minute(cron, minute + 1)) {
-			int64_t s = zone_to_utc(zone, day * DAY_SECONDS + minute * MINUTE_S);
+			int64_t s =
+				zone_to_utc(zone, day * DAY_SECONDS + (int64_t)minute * MINUTE_S);
 
 			if (s > after_s) {
 				return s * 1000000;

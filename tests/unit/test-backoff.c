@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -166,14 +167,33 @@ static void counts_from_now(void **state)
 				 (int64_t)BASE_S * 1000000 + 250000, &ms),
 		RETRY_AFTER_GIVEN);
 	assert_int_equal(ms, 750);
-	/* 2120 and 2021, seen in 2070 */
-	assert_int_equal(
-		backoff_retry_after("Friday, 06-Nov-20 08:49:38 GMT", 3182000000000000, &ms),
-		RETRY_AFTER_CAPPED);
-	assert_int_equal(
-		backoff_retry_after("Friday, 06-Nov-21 08:49:38 GMT", 3182000000000000, &ms),
-		RETRY_AFTER_GIVEN);
-	assert_int_equal(ms, 0);
+}
+
+/* Two digits are the year that is at most 50 years ahead. */
+static void finds_the_century(void **state)
+{
+	static const int64_t in_2026 = 1795156203000000, in_2070 = 3182000000000000;
+	static const struct {
+		const char *text;
+		int64_t now_us;
+		bool ahead;
+	} cases[] = {
+		{"Friday, 06-Nov-76 08:49:38 GMT", in_2026, true},
+		{"Friday, 06-Nov-77 08:49:38 GMT", in_2026, false},
+		{"Friday, 06-Nov-26 08:49:38 GMT", in_2026, false},
+		{"Friday, 06-Nov-27 08:49:38 GMT", in_2026, true},
+		{"Friday, 06-Nov-20 08:49:38 GMT", in_2070, true},
+		{"Friday, 06-Nov-21 08:49:38 GMT", in_2070, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		uint64_t ms = 7;
+
+		assert_int_equal(backoff_retry_after(cases[i].text, cases[i].now_us, &ms),
+			cases[i].ahead ? RETRY_AFTER_CAPPED : RETRY_AFTER_GIVEN);
+		assert_int_equal(ms, cases[i].ahead ? RETRY_AFTER_MAX_MS : 0);
+	}
 }
 
 int main(void)
@@ -183,6 +203,7 @@ int main(void)
 		cmocka_unit_test(spreads_evenly),
 		cmocka_unit_test(reads_retry_after),
 		cmocka_unit_test(counts_from_now),
+		cmocka_unit_test(finds_the_century),
 	};
 
 	return cmocka_run_group_tests_name("backoff", tests, NULL, NULL);

@@ -345,6 +345,27 @@ static __int128 scaled_of(const struct decimal *d)
 	return d->negative ? -v : v;
 }
 
+/* Digits of each length on both sides of the point, up to where the fast way ends and beyond. */
+static void reads_long_numbers_both_ways(void **state)
+{
+	uint64_t seed = 20261121;
+
+	(void)state;
+	for (unsigned round = 0; round < 50000; round++) {
+		unsigned n_whole = 1 + (unsigned)(random_next(&seed) % 20);
+		unsigned n_fraction = (unsigned)(random_next(&seed) % 21);
+		char text[64], *at = text;
+
+		for (unsigned i = 0; i < n_whole + n_fraction; i++) {
+			bool nine = round % 3 == 0;
+
+			at += sprintf(at, "%s%u", i == n_whole ? "." : "",
+				nine ? 9 : (unsigned)(random_next(&seed) % 10));
+		}
+		assert_both_ways(text);
+	}
+}
+
 static int sign_of(__int128 v)
 {
 	return v < 0 ? -1 : v > 0;
@@ -474,6 +495,7 @@ int main(void)
 		cmocka_unit_test(sends_what_the_server_sends),
 		cmocka_unit_test(judges_texts),
 		cmocka_unit_test(turns_each_short_number_and_back),
+		cmocka_unit_test(reads_long_numbers_both_ways),
 		cmocka_unit_test(agrees_with_integers),
 		cmocka_unit_test(compares_by_value),
 		cmocka_unit_test(finds_equal_wires),
