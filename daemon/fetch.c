@@ -44,15 +44,13 @@
 enum {
 	EMPTY_TRIES = 5, /* PORTAL 4.2 */
 	RESTARTS = 2,
-	LIMITED_ROWS = 10,
-	LIMITED_ANSWERS = 2, /* so many in a row are no accident */
 	SMALLEST_PAGE = 10,
 	FULL_MS = 30 * 1000, /* how often a full spool is looked at */
 	SLACK_MS = 5000,     /* for the watchdog, beyond our own deadlines */
 };
 
 static void look(struct fetch *fetch);
-static void end(struct fetch *fetch);
+static void ask_ahead(struct fetch *fetch);
 static void wait_for_disk(struct fetch *fetch, const struct error *disk);
 static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer);
 
@@ -66,217 +64,22 @@ static uint64_t now_ms(const struct fetch *fetch)
 	return clock_mono_ms(portal_clock(fetch->request.portal));
 }
 
-/* ---- what others are told ---- */
-
-static int64_t pages_of(uint64_t rows, unsigned page_size)
-{
-	return (int64_t)((rows + page_size - 1) / page_size);
-}
-
-/* The pages of this pass: those that came, and the rest at the size they have now. */
-static int64_t pages_in_all(const struct fetch *fetch)
-{
-	int64_t total = proof_total(fetch->proof);
-	uint64_t offset = proof_offset(fetch->proof);
-
-	if (total < 0) {
-		return -1;
-	}
-	if ((uint64_t)total <= offset) {
-		return fetch->pass_pages;
-	}
-	return fetch->pass_pages +
-		pages_of((uint64_t)total - offset,
-			fetch->result.key_limited ? LIMITED_ROWS : fetch->page_size);
-}
-
-/* The callback may cancel: look at fetch->state afterwards. */
-static void tell(struct fetch *fetch)
-{
-	struct fetch_progress progress = {
-		.page = fetch->pass_pages,
-		.pages = pages_in_all(fetch),
-		.rows = proof_offset(fetch->proof),
-		.total = proof_total(fetch->proof),
-		.pass = proof_pass(fetch->proof),
-		.waiting = fetch->waiting,
-		.until_ms = fetch->until_ms,
-		.trouble = error_is_set(&fetch->trouble) ? &fetch->trouble : NULL,
-		.sort_ignored = fetch->result.sort_ignored,
-		.key_limited = fetch->result.key_limited,
-	};
-
-	if (fetch->request.on_progress) {
-		fetch->request.on_progress(fetch->request.arg, &progress);
-	}
-}
-
-/* ---- how it ends ---- */
-
-static void drop_asks(struct fetch *fetch)
-{
-	while (!TAILQ_EMPTY(&fetch->asks)) {
-		ask_drop(TAILQ_FIRST(&fetch->asks));
-	}
-}
-
-static void set_outcome(
-	struct fetch *fetch, enum slice_state state, const char *reason, const char *text)
-{
-	struct spool_outcome *outcome = &fetch->result.outcome;
-
-	outcome->state = state;
-	snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
-	snprintf(outcome->text, sizeof(outcome->text), "%s", text);
-}
-
-/* The slice is lost, though pages may be there. */
-static void fail(struct fetch *fetch, bool replayable, const struct error *error)
-{
-	fetch->result.error = *error;
-	fetch->result.replayable = replayable && fetch->pages > 0;
-	set_outcome(fetch, SLICE_FAILED, error->code, error->text);
-	end(fetch);
-}
-
-/* No use to go on: what came so far is kept. */
-static void give_up(struct fetch *fetch, const struct error *error)
-{
-	struct error said = *error;
-
-	if (fetch->result.key_limited && strcmp(error->code, "key_limited") != 0 &&
-		error->class == ERROR_RETRY) {
-		error_prefix(&said, "key is limited to %d rows a call", LIMITED_ROWS);
-		snprintf(said.code, sizeof(said.code), "key_limited");
-	}
-	if (fetch->rows == 0) {
-		fail(fetch, false, &said);
-		return;
-	}
-	fetch->result.error = said;
-	set_outcome(fetch, SLICE_PARTIAL, said.code, said.text);
-	end(fetch);
-}
-
-static void give_up_limited(struct fetch *fetch)
-{
-	struct error error = {0};
-
-	error_set(&error, ERROR_REJECTED, "fetch", "key_limited",
-		"key is limited to %d rows a call: %llu of %lld rows came", LIMITED_ROWS,
-		(unsigned long long)proof_offset(fetch->proof),
-		(long long)proof_total(fetch->proof));
-	give_up(fetch, &error);
-}
-
-static void end_short(struct fetch *fetch)
-{
-	char text[SPOOL_TEXT_BYTES];
-
-	snprintf(text, sizeof(text), "%llu of %lld rows came in %u passes",
-		(unsigned long long)proof_matched(fetch->proof),
-		(long long)proof_total(fetch->proof), proof_pass(fetch->proof));
-	set_outcome(fetch, SLICE_PARTIAL, "incomplete", text);
-	end(fetch);
-}
-
-static void end_nothing(struct fetch *fetch)
-{
-	set_outcome(fetch, SLICE_SUSPECT, "nothing", "the portal answered 200 with total 0");
-	end(fetch);
-}
-
-/* Too many bad rows spoil what would be loaded. */
-static void judge_rejected(struct fetch *fetch)
-{
-	const struct dataset *dataset = fetch->request.source->dataset;
-	struct spool_outcome *outcome = &fetch->result.outcome;
-	struct error error = {0};
-
-	if ((outcome->state != SLICE_PROVEN && outcome->state != SLICE_PARTIAL) ||
-		fetch->rejected * 1000000 <= fetch->rows * dataset->quarantine_limit_ppm) {
-		return;
-	}
-	error_set(&error, ERROR_REJECTED, "fetch", "too_many_bad_rows",
-		"%llu of %llu rows cannot be read, more than %g %%; the first: %s",
-		(unsigned long long)fetch->rejected, (unsigned long long)fetch->rows,
-		dataset->quarantine_limit_ppm / 1e4, fetch->first_reject);
-	set_outcome(fetch, SLICE_FAILED, error.code, error.text);
-	fetch->result.replayable = true;
-	fetch->result.error = error;
-}
-
-static void fetch_free(struct fetch *fetch)
-{
-	receiver_free(fetch->receiver);
-	proof_free(fetch->proof);
-	filter_list_fini(&fetch->filters);
-	valueset_fini(&fetch->values);
-	free(fetch);
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-	struct fetch *fetch = container_of((uv_timer_t *)handle, struct fetch, timer);
-	struct fetch_result *result = &fetch->result;
-
-	receiver_abort(fetch->receiver);
-	judge_rejected(fetch);
-	result->outcome.expected = proof_total(fetch->proof);
-	result->outcome.received = fetch->rows;
-	result->outcome.distinct = proof_distinct(fetch->proof);
-	result->outcome.quarantined = fetch->rejected;
-	result->outcome.pages = fetch->pages;
-	result->outcome.passes = proof_pass(fetch->proof);
-	result->outcome.updated = fetch->updated;
-	result->outcome.finished_us = clock_wall_us(portal_clock(fetch->request.portal));
-	result->writer = fetch->writer;
-	result->values = &fetch->values;
-	fetch->request.on_done(fetch->request.arg, result);
-	fetch_free(fetch);
-}
-
-static void close_when_empty(struct fetch *fetch)
-{
-	if (fetch->state == FETCH_ENDING && fetch->n_asks == 0 &&
-		!uv_is_closing((uv_handle_t *)&fetch->timer)) {
-		uv_close((uv_handle_t *)&fetch->timer, on_timer_closed);
-	}
-}
-
-static void end(struct fetch *fetch)
-{
-	if (fetch->state == FETCH_ENDING) {
-		return;
-	}
-	fetch->state = FETCH_ENDING;
-	uv_timer_stop(&fetch->timer);
-	drop_asks(fetch);
-	close_when_empty(fetch);
-}
-
-void fetch_ask_gone(struct fetch *fetch)
-{
-	fetch->n_asks--;
-	close_when_empty(fetch);
-}
-
-void fetch_cancel(struct fetch *fetch)
-{
-	struct error error = {0};
-
-	if (fetch->state == FETCH_ENDING) {
-		return;
-	}
-	error_set(&error, ERROR_CANCELED, "fetch", "canceled", "the fetch was canceled");
-	give_up(fetch, &error);
-}
-
 /* ---- waiting ---- */
 
 static void on_time(uv_timer_t *timer)
 {
-	look(container_of(timer, struct fetch, timer));
+	struct fetch *fetch = container_of(timer, struct fetch, timer);
+
+	switch (fetch->state) {
+	case FETCH_WAITING:
+		look(fetch);
+		break;
+	case FETCH_ASKING:
+		ask_ahead(fetch);
+		break;
+	case FETCH_ENDING:
+		break;
+	}
 }
 
 static void wait_for(struct fetch *fetch, uint64_t ms, const char *why)
@@ -286,7 +89,7 @@ static void wait_for(struct fetch *fetch, uint64_t ms, const char *why)
 	fetch->until_ms = now_ms(fetch) + ms;
 	uv_update_time(fetch->timer.loop);
 	uv_timer_start(&fetch->timer, on_time, ms, 0);
-	tell(fetch);
+	fetch_tell(fetch);
 }
 
 /* Take a wait that failures cost out of the run's budget; what was paid for before is not again. */
@@ -317,7 +120,7 @@ static void give_up_waiting(struct fetch *fetch, enum portal_wait why, uint64_t 
 				: "the portal wants to be left alone for %llu s",
 			(unsigned long long)(ms + 999) / 1000);
 	}
-	give_up(fetch, &error);
+	fetch_give_up(fetch, &error);
 }
 
 /* A pause that we gave ourselves is over; else the timer runs. */
@@ -367,14 +170,12 @@ static bool is_full(const struct error *error)
 static bool can_finish(const struct fetch *fetch)
 {
 	const struct config_portal *config = config_of(fetch);
-	int64_t total = proof_total(fetch->proof);
-	uint64_t left = (uint64_t)total - proof_offset(fetch->proof);
 	uint64_t ms = now_ms(fetch) - fetch->started_ms;
 
 	if (config->requests_per_minute == 0) {
 		return true;
 	}
-	ms += (uint64_t)pages_of(left, LIMITED_ROWS) * 60000 / config->requests_per_minute;
+	ms += fetch_pages_left(fetch) * 60000 / config->requests_per_minute;
 	return ms <= config->retry_budget_ms;
 }
 
@@ -392,7 +193,7 @@ static void no_key(struct fetch *fetch)
 		error_set(&error, ERROR_REJECTED, "fetch", "key_missing",
 			"no API key is configured (portal.api_key)");
 	}
-	give_up(fetch, &error);
+	fetch_give_up(fetch, &error);
 }
 
 static bool open_writer(struct fetch *fetch)
@@ -410,18 +211,62 @@ static bool open_writer(struct fetch *fetch)
 	return true;
 }
 
+/* It is being received from now on. */
+static void receive_first(struct fetch *fetch)
+{
+	fetch->state = FETCH_ASKING;
+	fetch->waiting = "";
+	fetch->until_ms = now_ms(fetch) + config_of(fetch)->request_timeout_ms;
+	uv_timer_stop(&fetch->timer);
+	ask_ahead(fetch);
+	fetch_tell(fetch);
+}
+
 static void send_first(struct fetch *fetch, int key)
 {
 	struct error error = {0};
 
-	fetch->state = FETCH_ASKING;
-	fetch->waiting = "";
-	fetch->until_ms = now_ms(fetch) + config_of(fetch)->request_timeout_ms;
-	if (ask_start(fetch, proof_offset(fetch->proof), key, &error) < 0) {
-		judge(fetch, NULL, &(struct answer){.transport = &error, .message = ""});
-		look(fetch);
-	} else {
-		tell(fetch);
+	if (ask_start(fetch, proof_offset(fetch->proof), key, &error) == 0) {
+		receive_first(fetch);
+		return;
+	}
+	judge(fetch, NULL, &(struct answer){.transport = &error, .message = ""});
+	look(fetch);
+}
+
+/* The offset behind all that is being asked for, if rows are due there. */
+static bool is_more_due(const struct fetch *fetch, uint64_t *ret_offset)
+{
+	const struct ask *last = TAILQ_LAST(&fetch->asks, ask_list);
+
+	*ret_offset = last->offset + last->limit;
+	return (int64_t)*ret_offset < proof_total(fetch->proof);
+}
+
+/*
+ * Up to `parallel` pages at a time. What is asked ahead may turn out wrong (the page before it was
+ * short, or failed); then it is dropped. So it is done only behind a full page, and never waits.
+ */
+static void ask_ahead(struct fetch *fetch)
+{
+	struct portal *portal = fetch->request.portal;
+	struct error error = {0};
+	enum portal_wait why;
+	uint64_t offset, ms;
+
+	while (fetch->goes_on && fetch->n_asks < config_of(fetch)->parallel &&
+		is_more_due(fetch, &offset)) {
+		ms = portal_try(portal, &why);
+		if (ms > 0 && why == PORTAL_PACED) {
+			uv_timer_start(&fetch->timer, on_time, ms, 0);
+		}
+		if (ms > 0) {
+			return;
+		}
+		if (ask_start(fetch, offset, portal_key(portal), &error) < 0) {
+			portal_abandoned(portal);
+			return;
+		}
 	}
 }
 
@@ -437,7 +282,7 @@ static void look(struct fetch *fetch)
 	if (key < 0) {
 		no_key(fetch);
 	} else if (fetch->result.key_limited && !can_finish(fetch)) {
-		give_up_limited(fetch);
+		fetch_give_up_limited(fetch);
 	} else if (has_paused(fetch) && open_writer(fetch) && may_send(fetch)) {
 		send_first(fetch, key);
 	}
@@ -474,7 +319,7 @@ static void forget_pages(struct fetch *fetch)
 	fetch->first_reject[0] = '\0';
 	valueset_clear(&fetch->values);
 	if (spool_restart(fetch->writer, &error) < 0) {
-		give_up(fetch, &error);
+		fetch_give_up(fetch, &error);
 	}
 }
 
@@ -489,7 +334,7 @@ static void pause_empty(struct fetch *fetch)
 		(unsigned long long)proof_offset(fetch->proof),
 		(long long)proof_total(fetch->proof));
 	if (!pay(fetch, ms)) {
-		give_up(fetch, &error);
+		fetch_give_up(fetch, &error);
 		return;
 	}
 	fetch->trouble = error;
@@ -514,14 +359,13 @@ static void next_step(struct fetch *fetch, enum proof_step step)
 		forget_pages(fetch);
 		break;
 	case PROOF_PROVEN:
-		set_outcome(fetch, SLICE_PROVEN, "", "");
-		end(fetch);
+		fetch_end_proven(fetch);
 		break;
 	case PROOF_NOTHING:
-		end_nothing(fetch);
+		fetch_end_nothing(fetch);
 		break;
 	case PROOF_SHORT:
-		end_short(fetch);
+		fetch_end_short(fetch);
 		break;
 	}
 }
@@ -539,7 +383,7 @@ static void fail_for_drift(struct fetch *fetch, int column)
 	error_set(&error, ERROR_REJECTED, "fetch", "schema_drift",
 		"no record of the page has column %s; names tried: %s",
 		source->dataset->columns[column].name, buffer_str(&names));
-	fail(fetch, true, &error);
+	fetch_fail(fetch, true, &error);
 }
 
 static void count_page(struct fetch *fetch, const struct received *page)
@@ -597,10 +441,10 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 		return;
 	}
 	learn_page_size(fetch);
-	fetch->last_was_full = page->rows == ask->limit;
 	step = proof_end_answer(fetch->proof, page->envelope.total,
 		page->envelope.has_updated ? page->envelope.updated : 0);
 	detect_limit(fetch, ask, page->rows);
+	fetch->goes_on = step == PROOF_PAGE && page->rows == ask->limit;
 	next_step(fetch, step);
 }
 
@@ -628,7 +472,6 @@ static void retry(struct fetch *fetch, const struct ask *ask, const struct verdi
 	uint64_t lost_ms = ask ? now_ms(fetch) - ask->started_ms : 0;
 
 	fetch->trouble = verdict->error;
-	fetch->last_was_full = false;
 	halve_page(fetch, verdict);
 	if (held || retry_after) {
 		portal_hold(portal, ms);
@@ -638,7 +481,7 @@ static void retry(struct fetch *fetch, const struct ask *ask, const struct verdi
 	}
 	if (fetch->n_failures >= config_of(fetch)->attempts || !portal_spend(portal, lost_ms) ||
 		!pay(fetch, ms)) {
-		give_up(fetch, &verdict->error);
+		fetch_give_up(fetch, &verdict->error);
 		return;
 	}
 	fetch->result.n_retries++;
@@ -653,14 +496,14 @@ static void wait_for_disk(struct fetch *fetch, const struct error *disk)
 	uint64_t most_ms = config_of(fetch)->backoff_max_ms;
 
 	receiver_abort(fetch->receiver);
-	drop_asks(fetch);
+	fetch_drop_asks(fetch);
 	if (is_full(disk)) {
 		fetch->trouble = verdict.error;
 		pause_until(fetch, most_ms < FULL_MS ? most_ms : FULL_MS, "spool_full");
 	} else if (disk->class == ERROR_RETRY) {
 		retry(fetch, NULL, &verdict);
 	} else {
-		give_up(fetch, &verdict.error);
+		fetch_give_up(fetch, &verdict.error);
 	}
 }
 
@@ -668,7 +511,7 @@ static void next_key(struct fetch *fetch, const struct ask *ask, const struct ve
 {
 	fetch->trouble = verdict->error;
 	if (!portal_refuse_key(fetch->request.portal, ask->key)) {
-		give_up(fetch, &verdict->error);
+		fetch_give_up(fetch, &verdict->error);
 	}
 }
 
@@ -695,38 +538,60 @@ static void judge(struct fetch *fetch, struct ask *ask, const struct answer *ans
 	case VERDICT_REJECT:
 	case VERDICT_CANCEL:
 		if (strcmp(verdict.error.code, "filter_ignored") == 0) {
-			fail(fetch, false, &verdict.error);
+			fetch_fail(fetch, false, &verdict.error);
 		} else {
-			give_up(fetch, &verdict.error);
+			fetch_give_up(fetch, &verdict.error);
 		}
 		break;
 	}
 }
 
-void fetch_settle(struct fetch *fetch)
+/* The one behind it was asked for ahead, and rightly so. */
+static bool next_is_due(const struct fetch *fetch)
 {
-	struct ask *ask = TAILQ_FIRST(&fetch->asks);
+	const struct ask *next = TAILQ_FIRST(&fetch->asks);
+
+	return fetch->goes_on && next && next->offset == proof_offset(fetch->proof);
+}
+
+static void settle_first(struct fetch *fetch)
+{
+	struct ask *ask = ask_take_first(fetch);
 	struct answer answer = {.status = ask->response.status};
 	const struct error *disk;
 
+	fetch->goes_on = false;
 	if (ask_begin(ask) == 0 && !error_is_set(&ask->error)) {
 		(void)!receiver_finish(fetch->receiver);
 	}
 	disk = receiver_disk(fetch->receiver);
 	if (disk) {
 		wait_for_disk(fetch, disk);
-		look(fetch);
+	} else {
+		answer.transport = error_is_set(&ask->error) ? &ask->error : NULL;
+		answer.content = receiver_content(fetch->receiver);
+		answer.message = receiver_message(fetch->receiver);
+		judge(fetch, ask, &answer);
+	}
+	ask_free(ask);
+}
+
+void fetch_settle(struct fetch *fetch)
+{
+	settle_first(fetch);
+	while (next_is_due(fetch) && !TAILQ_FIRST(&fetch->asks)->transfer) {
+		settle_first(fetch);
+	}
+	if (fetch->state == FETCH_ENDING) {
 		return;
 	}
-	if (ask->response.status / 100 != 2) {
-		(void)!receiver_finish(fetch->receiver);
+	if (next_is_due(fetch)) {
+		http_resume(TAILQ_FIRST(&fetch->asks)->transfer);
+		receive_first(fetch);
+	} else {
+		fetch_drop_asks(fetch);
+		look(fetch);
 	}
-	answer.transport = error_is_set(&ask->error) ? &ask->error : NULL;
-	answer.content = receiver_content(fetch->receiver);
-	answer.message = receiver_page(fetch->receiver)->envelope.message;
-	judge(fetch, ask, &answer);
-	drop_asks(fetch);
-	look(fetch);
 }
 
 /* ---- begin ---- */

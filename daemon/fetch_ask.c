@@ -67,8 +67,7 @@ static void on_done(void *arg, const struct http_response *response, const struc
 	}
 	portal_counters(fetch->request.portal)->n_bytes += response->body_bytes;
 	if (ask->dropped) {
-		free(ask);
-		fetch_ask_gone(fetch);
+		ask_free(ask);
 	} else if (is_first(ask)) {
 		fetch_settle(fetch);
 	}
@@ -126,19 +125,32 @@ int ask_start(struct fetch *fetch, uint64_t offset, int key, struct error *error
 	return 0;
 }
 
-void ask_drop(struct ask *ask)
+void ask_free(struct ask *ask)
 {
 	struct fetch *fetch = ask->fetch;
 
-	TAILQ_REMOVE(&fetch->asks, ask, link);
-	ask->dropped = true;
 	if (!ask->reported) {
 		portal_abandoned(fetch->request.portal);
 	}
-	if (ask->transfer) {
-		http_cancel(ask->transfer);
-		return;
-	}
 	free(ask);
 	fetch_ask_gone(fetch);
+}
+
+struct ask *ask_take_first(struct fetch *fetch)
+{
+	struct ask *ask = TAILQ_FIRST(&fetch->asks);
+
+	TAILQ_REMOVE(&fetch->asks, ask, link);
+	return ask;
+}
+
+void ask_drop(struct ask *ask)
+{
+	TAILQ_REMOVE(&ask->fetch->asks, ask, link);
+	ask->dropped = true;
+	if (ask->transfer) {
+		http_cancel(ask->transfer);
+	} else {
+		ask_free(ask);
+	}
 }

@@ -10,6 +10,11 @@
 #include "daemon/fetch.h"
 #include "daemon/receiver.h"
 
+enum {
+	LIMITED_ROWS = 10,   /* what some keys give a call, whatever is asked (PORTAL 3) */
+	LIMITED_ANSWERS = 2, /* so many in a row are no accident */
+};
+
 /* One request for a page. Freed when its transfer is gone and it was settled or dropped. */
 struct ask {
 	struct fetch *fetch;
@@ -47,7 +52,7 @@ struct fetch {
 	struct ask_list asks; /* the first one is received, the others wait for it */
 	unsigned n_asks;      /* those dropped included */
 	unsigned page_size;   /* rows to ask for now */
-	bool last_was_full;   /* so it is worth asking for more than one page at a time */
+	bool goes_on; /* a full page came, and the one behind it is due: worth asking ahead */
 
 	unsigned n_failures, n_empty; /* in a row */
 	unsigned n_like_last;         /* failures in a row that ask for a smaller page */
@@ -72,13 +77,43 @@ int ask_start(struct fetch *fetch, uint64_t offset, int key, struct error *error
 /* Nobody waits for it any more: off the list, and gone as soon as its transfer is. */
 void ask_drop(struct ask *ask);
 
+/* The first of `asks`, which has ended: off the list, the caller's. */
+struct ask *ask_take_first(struct fetch *fetch);
+
+/* It was taken, or dropped and its transfer is gone. */
+void ask_free(struct ask *ask);
+
 /* Let the receiver begin with it, if it has not. -1: receiver_disk(). */
 int ask_begin(struct ask *ask) must_check;
+
+/* ---- fetch_end.c ---- */
+
+/* on_progress; it may cancel: look at fetch->state afterwards. */
+void fetch_tell(struct fetch *fetch);
+
+/* Pages of this pass that are still to come, as far as is known. */
+uint64_t fetch_pages_left(const struct fetch *fetch);
+
+void fetch_drop_asks(struct fetch *fetch);
+
+/* One of them is gone. */
+void fetch_ask_gone(struct fetch *fetch);
+
+void fetch_end_proven(struct fetch *fetch);
+void fetch_end_short(struct fetch *fetch);   /* the passes are used up */
+void fetch_end_nothing(struct fetch *fetch); /* total was 0 */
+
+/* The slice is lost, though pages may be there. */
+void fetch_fail(struct fetch *fetch, bool replayable, const struct error *error);
+
+/* No use to go on: what came so far is kept. */
+void fetch_give_up(struct fetch *fetch, const struct error *error);
+void fetch_give_up_limited(struct fetch *fetch); /* the key gives 10 rows a call */
+
+/* At once; the timer must not be on the loop. */
+void fetch_free(struct fetch *fetch);
 
 /* ---- fetch.c ---- */
 
 /* The first of `asks` has ended. */
 void fetch_settle(struct fetch *fetch);
-
-/* A dropped one is gone. */
-void fetch_ask_gone(struct fetch *fetch);

@@ -192,6 +192,11 @@ const struct received *receiver_page(const struct receiver *receiver)
 	return &receiver->page;
 }
 
+const char *receiver_message(const struct receiver *receiver)
+{
+	return receiver->page.envelope.message;
+}
+
 static const struct error *error_or_null(const struct error *error)
 {
 	return error_is_set(error) ? error : NULL;

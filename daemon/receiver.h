@@ -58,6 +58,9 @@ struct received {
 };
 const struct received *receiver_page(const struct receiver *receiver);
 
+/* What the portal or its gateway said of an error; "" when it did not. */
+const char *receiver_message(const struct receiver *receiver);
+
 /* What is wrong with the body, and what with the disk; NULL: nothing. */
 const struct error *receiver_content(const struct receiver *receiver);
 const struct error *receiver_disk(const struct receiver *receiver);

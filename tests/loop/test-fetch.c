@@ -46,6 +46,7 @@ enum fault {
 struct model {
 	unsigned n_rows;
 	unsigned cap;                /* at most so many rows a page; 0: none */
+	unsigned short_at;  /* this request gets half of what it asks for; 0: none */
 	unsigned max_limit;          /* 500 when more are asked for; 0: none */
 	bool unsorted;               /* ignores `sort`, and begins elsewhere for each request */
 	bool other_day, other_state; /* ignores the filter */
@@ -53,10 +54,13 @@ struct model {
 	unsigned shrink_at, shrink_to; /* at this request the snapshot is replaced */
 	unsigned grow_at, grow_to;
 	const char *good_key; /* NULL: any */
+	unsigned delay_ms;    /* before each answer */
 	/* what it saw */
 	unsigned n_requests;
 	unsigned limits[MAX_REQUESTS], offsets[MAX_REQUESTS];
 	bool descending[MAX_REQUESTS];
+	uint64_t busy_until_ms;
+	unsigned n_overlaps; /* requests that came while another one was not answered yet */
 	char first[1024], last[1024];
 };
 
@@ -133,6 +137,9 @@ static void make_page(const struct model *model, unsigned offset, unsigned limit
 		fault == FAULT_ZERO_TOTAL ? 0 : model->n_rows, limit, offset);
 	if (model->cap && limit > model->cap) {
 		limit = model->cap;
+	}
+	if (model->short_at && model->n_requests == model->short_at) {
+		limit /= 2;
 	}
 	while (fault != FAULT_EMPTY_PAGE && fault != FAULT_ZERO_TOTAL && n < limit &&
 		offset + n < model->n_rows) {
@@ -249,6 +256,11 @@ static void on_request(void *arg, struct http_conn *conn, const char *request)
 		model->n_rows = model->grow_to;
 	}
 	make_page(model, offset, limit, descending, fault_of(model, n, limit, request), &page);
+	if (model->delay_ms) {
+		model->n_overlaps += uv_now(w->loop) < model->busy_until_ms;
+		model->busy_until_ms = uv_now(w->loop) + model->delay_ms;
+		conn_delay(conn, model->delay_ms);
+	}
 	answer_fault(conn, fault_of(model, n, limit, request), &page);
 	model->n_requests++;
 }
@@ -853,6 +865,92 @@ static void remembers_what_page_was_too_large(void **state)
 	assert_int_equal(w->model.limits[0], 10);
 }
 
+/* ---- more than one page at a time ---- */
+
+static void asks_ahead(void **state)
+{
+	struct world *w = *state;
+
+	w->config.parallel = 3;
+	w->model = (struct model){.n_rows = 130, .delay_ms = 20};
+	fetch(w);
+	expect_whole(w);
+	assert_int_equal(w->model.n_requests, 7);
+	assert_true(w->model.n_overlaps >= 4);
+	assert_int_equal(w->result.outcome.pages, 7);
+	for (unsigned i = 0; i < 7; i++) {
+		assert_int_equal(w->model.offsets[i], i * PAGE_SIZE);
+	}
+	assert_int_equal(http_server_connections(w->server), 3);
+}
+
+/* Short pages: what was asked ahead is wrong, and none of it counts. */
+static void drops_what_was_asked_ahead_in_vain(void **state)
+{
+	struct world *w = *state;
+
+	w->config.parallel = 3;
+	w->model = (struct model){.n_rows = 130, .delay_ms = 5, .short_at = 2};
+	fetch(w);
+	expect_whole(w);
+	assert_int_equal(w->result.outcome.received, 130);
+	assert_true(w->model.n_requests > 7);
+}
+
+static void never_asks_ahead_behind_short_pages(void **state)
+{
+	struct world *w = *state;
+
+	w->config.parallel = 3;
+	w->model = (struct model){.n_rows = 50, .delay_ms = 5, .cap = 7};
+	fetch(w);
+	expect_whole(w);
+	assert_int_equal(w->model.n_overlaps, 0);
+	assert_int_equal(w->model.n_requests, 8);
+}
+
+/* Every fault at every request of a slice that is asked for three pages at a time. */
+static void tries_again_what_was_asked_ahead(void **state)
+{
+	struct world *w = *state;
+
+	portal_close(w->portal, on_portal_closed, w);
+	w->config.request_timeout_ms = 100;
+	w->config.parallel = 3;
+	open_portal(w);
+	for (size_t i = 0; i < N_ELEMENTS(retry_cases); i++) {
+		for (unsigned n = 0; n < 7; n++) {
+			char resource[40];
+
+			snprintf(resource, sizeof(resource), "%zu-%u", i, n);
+			w->source.resource = resource;
+			w->model = (struct model){.n_rows = 130};
+			w->model.delay_ms = n % 2;
+			w->model.at[n] = retry_cases[i].fault;
+			fetch(w);
+			expect_whole(w);
+			assert_int_equal(w->result.outcome.received, 130);
+		}
+	}
+}
+
+static void paces_what_it_asks_ahead(void **state)
+{
+	struct world *w = *state;
+	uint64_t begin = uv_now(w->loop);
+
+	portal_close(w->portal, on_portal_closed, w);
+	w->config.requests_per_minute = 60 * 20;
+	w->config.parallel = 2;
+	open_portal(w);
+	w->model.n_rows = 200;
+	w->model.delay_ms = 80;
+	fetch(w);
+	expect_whole(w);
+	assert_true(w->model.n_overlaps > 0);
+	assert_true(uv_now(w->loop) - begin >= 350); /* 10 requests, 50 ms each, 2 at once */
+}
+
 /* ---- keys ---- */
 
 static void takes_the_next_key_on_403(void **state)
@@ -1072,27 +1170,33 @@ static void waits_for_room_in_the_spool(void **state)
 
 /* ---- cancel, memory ---- */
 
+static void cancel_at(struct world *w, unsigned n)
+{
+	assert_int_equal(start(w, NULL), 0);
+	for (unsigned i = 0; i < n && w->n_done == 0; i++) {
+		uv_run(w->loop, UV_RUN_NOWAIT);
+	}
+	if (w->n_done == 0) {
+		fetch_cancel(w->fetch);
+		assert_int_equal(w->n_done, 0);
+		run_until_done(w);
+		assert_int_equal(w->result.error.class, ERROR_CANCELED);
+		expect(w, w->result.outcome.received ? SLICE_PARTIAL : SLICE_FAILED, "canceled");
+	}
+	if (w->result.outcome.pages > 0) {
+		assert_int_equal(read_spool(w).rows, w->result.outcome.received);
+	}
+}
+
 static void cancels_at_any_time(void **state)
 {
 	struct world *w = *state;
 
-	for (unsigned n = 0; n < 60; n++) {
-		w->model = (struct model){.n_rows = 90, .at = {[1] = FAULT_502, [3] = FAULT_CUT}};
-		assert_int_equal(start(w, NULL), 0);
-		for (unsigned i = 0; i < n && w->n_done == 0; i++) {
-			uv_run(w->loop, UV_RUN_NOWAIT);
-		}
-		if (w->n_done == 0) {
-			fetch_cancel(w->fetch);
-			assert_int_equal(w->n_done, 0);
-			run_until_done(w);
-			assert_int_equal(w->result.error.class, ERROR_CANCELED);
-			expect(w, w->result.outcome.received ? SLICE_PARTIAL : SLICE_FAILED,
-				"canceled");
-		}
-		if (w->result.outcome.pages > 0) {
-			assert_int_equal(read_spool(w).rows, w->result.outcome.received);
-		}
+	for (unsigned n = 0; n < 120; n++) {
+		w->config.parallel = 1 + n % 3;
+		w->model = (struct model){.n_rows = 150, .at = {[1] = FAULT_502, [4] = FAULT_CUT}};
+		w->model.delay_ms = n / 3 % 2;
+		cancel_at(w, n / 2);
 	}
 }
 
@@ -1162,6 +1266,11 @@ int main(void)
 		fetch_test(waits_for_the_breaker),
 		fetch_test(keeps_the_pace),
 		fetch_test(remembers_what_page_was_too_large),
+		fetch_test(asks_ahead),
+		fetch_test(drops_what_was_asked_ahead_in_vain),
+		fetch_test(never_asks_ahead_behind_short_pages),
+		fetch_test(tries_again_what_was_asked_ahead),
+		fetch_test(paces_what_it_asks_ahead),
 		fetch_test(takes_the_next_key_on_403),
 		fetch_test(stops_without_a_key),
 		fetch_test(stops_when_rejected),
