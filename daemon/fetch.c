@@ -113,11 +113,13 @@ static void give_up_waiting(struct fetch *fetch, enum portal_wait why, uint64_t 
 {
 	struct error error = fetch->trouble;
 
-	if (!error_is_set(&error)) {
-		error_set(&error, ERROR_RETRY, "fetch", portal_wait_name(why),
-			why == PORTAL_BROKEN
-				? "the portal failed too often, it is not asked for %llu s"
-				: "the portal wants to be left alone for %llu s",
+	if (!error_is_set(&error) && why == PORTAL_BROKEN) {
+		error_set(&error, ERROR_RETRY, "fetch", "breaker_open",
+			"the portal failed too often, it is not asked for %llu s",
+			(unsigned long long)(ms + 999) / 1000);
+	} else if (!error_is_set(&error)) {
+		error_set(&error, ERROR_RETRY, "fetch", "host_held",
+			"the portal wants to be left alone for %llu s",
 			(unsigned long long)(ms + 999) / 1000);
 	}
 	fetch_give_up(fetch, &error);

@@ -1,9 +1,10 @@
 /*
  * How a fetch ends, and what is told on the way. SPDX-License-Identifier: Apache-2.0
  *
- * The first to call one of the fetch_end_*, fetch_fail() and fetch_give_up() decides the outcome. From
- * then on the fetch is ENDING: requests still in flight are dropped, then the timer is closed, and
- * its close callback hands over the result. So on_done never comes from inside a call of the user's.
+ * The first to call one of the fetch_end_*, fetch_fail() and fetch_give_up() decides the outcome.
+ * From then on the fetch is ENDING: requests still in flight are dropped, then the timer is closed,
+ * and its close callback hands over the result. So on_done never comes from inside a call of the
+ * user's.
  */
 
 #include <stdio.h>
@@ -176,7 +177,8 @@ void fetch_fail(struct fetch *fetch, bool replayable, const struct error *error)
 {
 	bool ended = fetch->state == FETCH_ENDING;
 
-	fetch->result.replayable = ended ? fetch->result.replayable : replayable && fetch->pages > 0;
+	fetch->result.replayable =
+		ended ? fetch->result.replayable : replayable && fetch->pages > 0;
 	end(fetch, SLICE_FAILED, error->code, error->text, error);
 }
 

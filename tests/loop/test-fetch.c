@@ -46,7 +46,7 @@ enum fault {
 struct model {
 	unsigned n_rows;
 	unsigned cap;                /* at most so many rows a page; 0: none */
-	unsigned short_at;  /* this request gets half of what it asks for; 0: none */
+	unsigned short_at;           /* this request gets half of what it asks for; 0: none */
 	unsigned max_limit;          /* 500 when more are asked for; 0: none */
 	bool unsorted;               /* ignores `sort`, and begins elsewhere for each request */
 	bool other_day, other_state; /* ignores the filter */
@@ -810,7 +810,7 @@ static void budget_is_the_runs(void **state)
 	assert_int_equal(w->model.n_requests, 2);
 	/* The hold is of the host: the next slice of this run does not even ask. */
 	fetch(w);
-	expect(w, SLICE_FAILED, "hold");
+	expect(w, SLICE_FAILED, "host_held");
 	assert_non_null(strstr(w->result.outcome.text, "the portal wants to be left alone for 86"));
 	assert_int_equal(w->model.n_requests, 2);
 	assert_int_equal(w->result.error.class, ERROR_RETRY);
