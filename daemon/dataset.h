@@ -4,8 +4,8 @@
  * What is synced: a dataset is one target table, its sources are the portal resources that fill it.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Made by config.c from datasets.d/<name>.yaml, checked, immutable afterwards; owned by its struct
- * config and borrowed by everybody else for as long as they hold a reference to that.
+ * Made by config.c from datasets.d/<name>.yaml, checked, immutable afterwards; owned by the arena of its
+ * struct config and borrowed by everybody else for as long as they hold a reference to that.
  * Grammar and defaults: DESIGN of the configuration in ogdsync-datasets(5).
  */
 
@@ -146,5 +146,3 @@ bool dataset_in_key(const struct dataset *dataset, unsigned column);
 /* "date", "numeric" ... as the configuration and PostgreSQL call the type. */
 const char *column_type_name(enum column_type type);
 const char *column_type_sql(enum column_type type);
-
-void dataset_free(struct dataset *dataset);
