@@ -32,9 +32,10 @@ enum { EXIT_SKIP = 77, PATH_BYTES = 512, WAIT_STEP_US = 10 * 1000, WAIT_STEPS = 
 struct postgres {
 	char bin[PATH_BYTES]; /* directory of the binaries */
 	char directory[64];
-	char dsn[256], tcp_dsn[256];
+	char dsn[256], tcp_dsn[256], bouncer_dsn[256];
 	int port;
 	pid_t pid;	  /* 0: not running */
+	pid_t bouncer;	  /* 0: none */
 	unsigned n_ready; /* how often it has said so, before it was last harmed */
 };
 
@@ -71,12 +72,17 @@ static void drop_root(void)
 	}
 }
 
+/* `program` is one of PostgreSQL's, or a path. */
 static pid_t spawn(const struct postgres *postgres, const char *program, const char *const argv[])
 {
 	char path[PATH_BYTES * 2], log[PATH_BYTES];
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s/%s", postgres->bin, program);
+	if (program[0] == '/') {
+		snprintf(path, sizeof(path), "%s", program);
+	} else {
+		snprintf(path, sizeof(path), "%s/%s", postgres->bin, program);
+	}
 	snprintf(log, sizeof(log), "%s/log", postgres->directory);
 	pid = fork();
 	assert(pid >= 0);
@@ -269,6 +275,10 @@ void postgres_free(struct postgres *postgres)
 	if (!postgres) {
 		return;
 	}
+	if (postgres->bouncer) {
+		kill(postgres->bouncer, SIGTERM);
+		waitpid(postgres->bouncer, NULL, 0);
+	}
 	postgres_stop(postgres, SIGQUIT);
 	nftw(postgres->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	free(postgres);
@@ -356,4 +366,48 @@ void postgres_wait_true(struct postgres *postgres, const char *sql)
 	}
 	fprintf(stderr, "never true: %s\n", sql);
 	abort();
+}
+
+bool postgres_enable_tls(struct postgres *postgres)
+{
+	char key[PATH_BYTES], crt[PATH_BYTES];
+	const char *const argv[] = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+		"-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", crt, NULL};
+
+	if (access("/usr/bin/openssl", X_OK) < 0) {
+		return false;
+	}
+	snprintf(key, sizeof(key), "%s/data/server.key", postgres->directory);
+	snprintf(crt, sizeof(crt), "%s/data/server.crt", postgres->directory);
+	run(postgres, "/usr/bin/openssl", argv);
+	postgres_sql(postgres, "ALTER SYSTEM SET ssl = on");
+	postgres_stop(postgres, SIGINT);
+	postgres_restart(postgres);
+	return true;
+}
+
+const char *postgres_bouncer(struct postgres *postgres)
+{
+	char ini[PATH_BYTES], text[PATH_BYTES * 4];
+	const char *const argv[] = {"pgbouncer", ini, NULL};
+	int port = free_port();
+
+	if (access("/usr/sbin/pgbouncer", X_OK) < 0) {
+		return NULL;
+	}
+	snprintf(text, sizeof(text),
+		"[databases]\npostgres = host=%s port=%d user=tester\n"
+		"[pgbouncer]\nlisten_addr =\nlisten_port = %d\nunix_socket_dir = %s\n"
+		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n",
+		postgres->directory, postgres->port, port, postgres->directory);
+	write_file(postgres, "pgbouncer.ini", text);
+	snprintf(ini, sizeof(ini), "%s/data/pgbouncer.ini", postgres->directory);
+	chmod(ini, 0644);
+	postgres->bouncer = spawn(postgres, "/usr/sbin/pgbouncer", argv);
+	snprintf(postgres->bouncer_dsn, sizeof(postgres->bouncer_dsn),
+		"host=%s port=%d dbname=postgres user=tester", postgres->directory, port);
+	for (int i = 0; i < WAIT_STEPS && PQping(postgres->bouncer_dsn) != PQPING_OK; i++) {
+		usleep(WAIT_STEP_US);
+	}
+	return postgres->bouncer_dsn;
 }

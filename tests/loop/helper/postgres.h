@@ -27,7 +27,8 @@ const char *postgres_directory(const struct postgres *postgres);
 int postgres_port(const struct postgres *postgres);
 int postgres_pid(const struct postgres *postgres); /* of the postmaster */
 
-/* Run SQL on a connection of its own; it must succeed. The value is that of the first field or "". */
+/* Run SQL on a connection of its own; it must succeed. The value is that of the first field or "".
+ */
 void postgres_sql(struct postgres *postgres, const char *sql);
 void postgres_value(struct postgres *postgres, const char *sql, char *value, unsigned size);
 long postgres_number(struct postgres *postgres, const char *sql);
@@ -42,3 +43,12 @@ void postgres_restart(struct postgres *postgres);	   /* when it is down */
  */
 void postgres_kill_backend(struct postgres *postgres, int pid);
 void postgres_wait_ready(struct postgres *postgres);
+
+/* TLS with a certificate of its own, made by openssl; false where there is none. */
+bool postgres_enable_tls(struct postgres *postgres);
+
+/*
+ * A PgBouncer in transaction mode in front of it, unix socket only; its DSN, or NULL where there is
+ * none. Ended by postgres_free().
+ */
+const char *postgres_bouncer(struct postgres *postgres);
