@@ -267,6 +267,53 @@ static void test_values(void **state)
 	}
 }
 
+/* As long as the decoder lets pass. */
+static void test_long_values(void **state)
+{
+	static const struct {
+		enum column_type type;
+		const char *quote, *unit;
+		size_t n;
+		const char *text; /* of the reject; NULL: it is taken */
+	} cases[] = {
+		{COLUMN_TEXT, "\"", "x", DECODE_MAX_STRING, NULL},
+		{COLUMN_TEXT, "\"", " हरी", 6000, NULL},
+		{COLUMN_NUMERIC, "", "7", 10000,
+			"v: 7777777777777777777777777777777777777777... has more than 40 digits, or an "
+			"exponent beyond 30"},
+		{COLUMN_NUMERIC, "\"", "7", 10000,
+			"v: \"777777777777777777777777777777777777777777777777777777777777777777\"... has more "
+			"than 40 digits, or an exponent beyond 30"},
+		{COLUMN_DATE, "\"", "1/", 10000, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct run run = {0};
+		struct buffer record = {0};
+
+		fixture_init(&run.fixture);
+		fixture_add_column(&run.fixture, "v", cases[i].type);
+		buffer_printf(&record, "{\"v\":%s", cases[i].quote);
+		for (size_t n = 0; n < cases[i].n; n++) {
+			buffer_append_str(&record, cases[i].unit);
+		}
+		buffer_printf(&record, "%s}", cases[i].quote);
+		run_page(&run, record.data, record.len);
+		if (cases[i].type == COLUMN_TEXT) {
+			assert_int_equal(run.n_rows, 1);
+			assert_true(run.out.len >= cases[i].n * strlen(cases[i].unit) - 1);
+		} else {
+			assert_int_equal(run.n_rejects, 1);
+		}
+		if (cases[i].text) {
+			assert_string_equal(run.reject.text, cases[i].text);
+		}
+		buffer_fini(&record);
+		run_fini(&run);
+	}
+}
+
 /* ---- names ---- */
 
 static void check_names(struct run *run, const char *records, const char *want)
@@ -729,10 +776,40 @@ static void test_sample(void **state)
 	data_free(&page);
 }
 
+/* The historical resource, as strings in 2025 and as numbers in 2026. */
+static void test_sample_strings_and_numbers(void **state)
+{
+	static const char *const names[] = {"State", "District", "Market", "Commodity", "Variety", "Grade",
+		"Arrival_Date", "Min_Price", "Max_Price", "Modal_Price"};
+	struct data page = sample_read("historical_35985678_records_2025-2026.json");
+	const char *begin, *end;
+	struct run run = {0};
+
+	(void)state;
+	if (!page.bytes) {
+		skip();
+	}
+	fixture_mandi(&run.fixture);
+	for (unsigned i = 0; i < N_ELEMENTS(names); i++) {
+		run.fixture.names[i][0] = (char *)names[i];
+	}
+	begin = strchr(page.bytes, '[') + 1;
+	end = strrchr(page.bytes, ']');
+	run_page(&run, begin, (size_t)(end - begin));
+	assert_non_null(strstr(buffer_str(&run.out),
+		"'Andhra Pradesh'|'Kurnool'|'Adoni'|'Cotton'|'Bunny'|'FAQ'|2025-10-18|4016|7569|7299\n"));
+	assert_non_null(strstr(buffer_str(&run.out),
+		"'Gujarat'|'Amreli'|'Amreli APMC'|'Soyabean'|'Soyabeen'|'FAQ'|2026-02-10|4875|"));
+	assert_int_equal(run.n_rejects, 0);
+	run_fini(&run);
+	data_free(&page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_shared_and_long_names),
 		cmocka_unit_test(test_required_and_drift),
@@ -746,6 +823,7 @@ int main(void)
 		cmocka_unit_test(test_date_format),
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_sample),
+		cmocka_unit_test(test_sample_strings_and_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
