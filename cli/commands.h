@@ -12,7 +12,9 @@
 #define COMMANDS(X) \
 	X(status) \
 	X(config_check) \
-	X(config_show)
+	X(config_show) \
+	X(schema_plan) \
+	X(schema_apply)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

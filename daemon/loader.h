@@ -47,8 +47,14 @@ struct loader_options {
 int loader_new(const struct loader_options *options, struct loader **ret, struct error *error)
 	must_check;
 
-/* A file of the spool is ready. 0 or -ENOMEM (then it waits for the next start). */
-int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, bool force) must_check;
+enum loader_file {
+	LOADER_READY,
+	LOADER_LOADED, /* has been: make sure that the database (a restored one?) still has it */
+};
+
+/* A file of the spool is to be loaded. 0 or -ENOMEM (then it waits for the next start). */
+int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum loader_file file)
+	must_check;
 
 /* Book the end of a run, after all that was added before. Strings are copied. */
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,

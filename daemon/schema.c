@@ -74,7 +74,8 @@ static void fail(struct schema *schema, const struct error *error)
 		error_clear(&schema->error);
 		schema->error = *error;
 	}
-	if (schema->in_transaction && pg_is_connected(schema->options.pg)) {
+	if (schema->in_transaction && schema->error.class != ERROR_CANCELED &&
+		pg_is_connected(schema->options.pg)) {
 		pg_exec(schema->options.pg, "ROLLBACK", on_rolled_back, schema);
 		return;
 	}

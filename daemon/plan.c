@@ -1,0 +1,36 @@
+/*
+ * A due source -> slices. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "daemon/plan.h"
+
+#include <stdio.h>
+
+#include "daemon/date.h"
+#include "lib/buffer.h"
+
+void plan_day(int32_t day, struct plan_slice *ret)
+{
+	_cleanup_buffer_ struct buffer name = {0};
+
+	date_format(day, "%Y-%m-%d", &name);
+	snprintf(ret->name, sizeof(ret->name), "%s", buffer_str(&name));
+	ret->day = day;
+}
+
+unsigned plan_due(const struct source *source, int32_t today, struct plan_slice *slices,
+	unsigned max_slices)
+{
+	unsigned n = 0;
+
+	if (!source->slice.sliced) {
+		snprintf(slices[0].name, sizeof(slices[0].name), "all");
+		slices[0].day = INT32_MIN;
+		return 1;
+	}
+	/* Today is not over anywhere, and its rows are the look-back's of tomorrow. */
+	for (unsigned back = 1; back <= source->slice.lookback_days && n < max_slices; back++) {
+		plan_day(today - (int32_t)back, &slices[n++]);
+	}
+	return n;
+}

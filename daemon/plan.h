@@ -1,0 +1,28 @@
+#pragma once
+
+/*
+ * A due source -> slices. Pure. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include <stdint.h>
+
+#include "daemon/dataset.h"
+#include "daemon/spool.h"
+#include "lib/attr.h"
+
+struct plan_slice {
+	char name[SPOOL_SLICE_BYTES]; /* "all", "2026-11-19" */
+	int32_t day;                  /* INT32_MIN: none */
+};
+
+enum { PLAN_MAX_SLICES = 400 };
+
+/*
+ * The slices that a source is due for on the day `today` (in the portal's zone): `all` for a source
+ * without `slice:`; else the days of its look-back, yesterday first. Returns how many were written.
+ */
+unsigned plan_due(const struct source *source, int32_t today, struct plan_slice *slices,
+	unsigned max_slices);
+
+/* One data date by itself. */
+void plan_day(int32_t day, struct plan_slice *ret);

@@ -1,0 +1,50 @@
+#pragma once
+
+/*
+ * An outcome -> events, counters, the status document, systemd. SPDX-License-Identifier: Apache-2.0
+ *
+ * Told of everything that happens, remembers what the status document says, and writes the log. Decides
+ * nothing. Owned by the daemon.
+ */
+
+#include "daemon/config.h"
+#include "daemon/loader.h"
+#include "daemon/run.h"
+#include "daemon/status.h"
+#include "lib/clock.h"
+
+struct report;
+
+int report_new(struct config *config, const struct clock *clock, struct report **ret)
+	must_check; /* -errno */
+struct report *report_free(struct report *report);
+
+/* What happens. */
+void report_ready(struct report *report);
+void report_stopping(struct report *report, const char *why);
+void report_started(struct report *report, const struct run_info *run);
+void report_progress(struct report *report, const struct run_info *run);
+void report_fetched(struct report *report, const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, const struct error *error);
+void report_spooled(struct report *report, const struct run_info *run);
+void report_ended(struct report *report, const struct run_info *run);
+void report_loaded(struct report *report, const struct load_result *result,
+	const struct error *error);
+void report_retry(struct report *report, const char *uuid, const struct error *error);
+void report_database(struct report *report, enum loader_state state, const struct error *error);
+
+/* What only others know, filled in by the daemon before each use of the document. */
+struct report_now {
+	int64_t next_us;                 /* soonest run; 0 none */
+	int64_t (*next_of)(void *arg, const struct source *source); /* 0 none */
+	void *arg;
+	const struct source *queue[64];
+	unsigned n_queue;
+	struct spool_stats spool;
+};
+
+/* Borrowed until the next call. */
+const struct status *report_status(struct report *report, const struct report_now *now);
+
+/* One line for `systemctl status`. */
+void report_systemd(struct report *report);

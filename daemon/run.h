@@ -1,0 +1,91 @@
+#pragma once
+
+/*
+ * Runs: the only file that knows the order of the stages. SPDX-License-Identifier: Apache-2.0
+ *
+ * A run executes one source for a list of slices:
+ *
+ *	planned -> fetching -> spooled -> loading -> committed    (or partial | suspect | failed)
+ *
+ * One run fetches at a time, in the order of requests, a source once in the queue. What was
+ * fetched goes to the loader; the next run fetches while that loads. Owned by the daemon.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "daemon/config.h"
+#include "daemon/fetch.h"
+#include "daemon/load.h"
+#include "daemon/loader.h"
+#include "daemon/plan.h"
+#include "daemon/portal.h"
+#include "daemon/spool.h"
+#include "lib/clock.h"
+
+struct runner;
+
+/* A run as others may see it; borrowed for the call. */
+struct run_info {
+	int64_t id;
+	const struct source *source;
+	const char *trigger;
+	const char *slice; /* being fetched, or NULL */
+	int64_t started_us, finished_us; /* 0: not yet */
+	unsigned n_slices, n_settled;
+	struct fetch_progress progress; /* of the slice being fetched */
+	/* At the end: */
+	enum run_state state;
+	struct row_counts counts;
+	int32_t newest_day;   /* of its rows; INT32_MIN none */
+	const struct error *error; /* the first one; NULL for success */
+};
+
+struct runner_options {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	struct config *config; /* a reference is taken by each run */
+	struct spool *spool;
+	struct portal *portal;
+	struct loader *loader;
+	int64_t last_id; /* no run gets an id below or equal */
+
+	void (*on_start)(void *arg, const struct run_info *run);
+	void (*on_progress)(void *arg, const struct run_info *run);
+	/* A slice was fetched (and is safe in the spool unless `error` is set). */
+	void (*on_fetched)(void *arg, const struct run_info *run, const char *slice,
+		const struct spool_outcome *outcome, const struct error *error);
+	/* Everything is fetched; what is in the spool waits for the database. */
+	void (*on_spooled)(void *arg, const struct run_info *run);
+	void (*on_end)(void *arg, const struct run_info *run);
+	void *arg;
+};
+
+int runner_new(const struct runner_options *options, struct runner **ret) must_check; /* -errno */
+
+/*
+ * Ask for a run. Returns its id; 0 when the source is queued or being fetched already; -errno. The
+ * fetch begins in a later turn of the loop.
+ */
+int64_t runner_add(struct runner *runner, const struct source *source, const char *trigger,
+	const struct plan_slice *slices, unsigned n_slices);
+
+/* The loader is done with a slice (of any run, also one of an earlier process: ignored). */
+void runner_settle(struct runner *runner, const struct load_result *result,
+	const struct error *error);
+
+const struct run_info *runner_fetching(struct runner *runner); /* or NULL */
+unsigned runner_queue(const struct runner *runner, const struct source **sources, unsigned max);
+bool runner_is_idle(const struct runner *runner);     /* nothing queued, fetching or unsettled */
+bool runner_is_fetching(const struct runner *runner); /* queued or fetching */
+bool runner_has(const struct runner *runner, const struct source *source); /* queued or running */
+
+/* By when the present fetch must show progress (the clock's ms); UINT64_MAX: nothing runs. */
+uint64_t runner_deadline_ms(const struct runner *runner);
+
+/*
+ * Stop: the fetch is canceled (what it has is committed to the spool), the queue is emptied.
+ * on_closed comes when nothing of a run is on its way any more; the runner is gone.
+ */
+void runner_close(struct runner *runner, void (*on_closed)(void *arg), void *arg);

@@ -1,0 +1,240 @@
+/*
+ * What is due at time t, and when to look again. SPDX-License-Identifier: Apache-2.0
+ *
+ * Each source has the time of its next regular tick and, after a run that was no success, that of a
+ * retry; whichever comes first fires. A tick is computed from the one before, never from "now", so
+ * one that was missed fires once, late, and all that were missed fire as one.
+ */
+
+#include "daemon/schedule.h"
+
+#include <errno.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "lib/cron.h"
+
+enum { MAX_CRONS = 16 };
+
+struct entry {
+	const struct source *source;
+	struct cron crons[MAX_CRONS];
+	unsigned n_crons;
+	int64_t last_us;  /* the last tick that fired, or when we began to count */
+	int64_t next_us;  /* regular; INT64_MAX never */
+	int64_t retry_us; /* INT64_MAX none */
+	unsigned n_failed; /* in a row */
+	bool start;        /* on_start is due */
+};
+
+struct schedule {
+	const struct zone *zone;
+	unsigned n_entries;
+	struct entry entries[];
+};
+
+/* The same source is always late by the same time, different ones by different times. */
+static int64_t jitter_us(const struct source *source)
+{
+	uint64_t hash = XXH3_64bits(source->label, strlen(source->label));
+
+	return source->jitter_ms ? (int64_t)(hash % source->jitter_ms) * 1000 : 0;
+}
+
+static void plan_next(const struct schedule *schedule, struct entry *entry)
+{
+	int64_t next = INT64_MAX, tick;
+
+	for (unsigned i = 0; i < entry->n_crons; i++) {
+		tick = cron_next(&entry->crons[i], entry->last_us, schedule->zone);
+		next = tick < next ? tick : next;
+	}
+	if (entry->source->every_ms) {
+		tick = entry->last_us + (int64_t)entry->source->every_ms * 1000;
+		next = tick < next ? tick : next;
+	}
+	entry->next_us = next;
+}
+
+static void init_entry(struct schedule *schedule, struct entry *entry, const struct source *source,
+	int64_t now_us)
+{
+	entry->source = source;
+	entry->last_us = now_us;
+	entry->retry_us = INT64_MAX;
+	entry->start = source->on_start;
+	for (unsigned i = 0; i < source->n_schedules && i < MAX_CRONS; i++) {
+		if (cron_parse(source->schedules[i], &entry->crons[entry->n_crons], NULL, NULL) ==
+			0) {
+			entry->n_crons++;
+		}
+	}
+	plan_next(schedule, entry);
+}
+
+int schedule_new(const struct config *config, const struct zone *zone, int64_t now_us,
+	struct schedule **ret)
+{
+	struct schedule *schedule;
+	unsigned n = 0;
+
+	for (unsigned d = 0; d < config->n_datasets; d++) {
+		n += config->datasets[d]->n_sources;
+	}
+	schedule = calloc(1, sizeof(*schedule) + n * sizeof(schedule->entries[0]));
+	if (!schedule) {
+		return -ENOMEM;
+	}
+	schedule->zone = zone;
+	for (unsigned d = 0; d < config->n_datasets; d++) {
+		for (unsigned s = 0; s < config->datasets[d]->n_sources; s++) {
+			init_entry(schedule, &schedule->entries[schedule->n_entries++],
+				&config->datasets[d]->sources[s], now_us);
+		}
+	}
+	*ret = schedule;
+	return 0;
+}
+
+struct schedule *schedule_free(struct schedule *schedule)
+{
+	free(schedule);
+	return NULL;
+}
+
+static struct entry *find(const struct schedule *schedule, const struct source *source)
+{
+	for (unsigned i = 0; i < schedule->n_entries; i++) {
+		if (schedule->entries[i].source == source) {
+			return (struct entry *)&schedule->entries[i];
+		}
+	}
+	return NULL;
+}
+
+void schedule_restore(struct schedule *schedule, const struct source *source, int64_t last_us,
+	int64_t attempt_us)
+{
+	struct entry *entry = find(schedule, source);
+	int64_t now_us = entry->last_us;
+
+	if (attempt_us > now_us - (int64_t)SCHEDULE_ON_START_MS * 1000 && attempt_us <= now_us) {
+		entry->start = false;
+	}
+	if (last_us > 0 && last_us < now_us) {
+		entry->last_us = last_us;
+		plan_next(schedule, entry);
+	}
+}
+
+int64_t schedule_last_us(const struct schedule *schedule, const struct source *source)
+{
+	return find(schedule, source)->last_us;
+}
+
+/* The newest tick that is not after now: those before it are covered by the same run. */
+static void fire(const struct schedule *schedule, struct entry *entry, int64_t now_us)
+{
+	entry->start = false;
+	entry->retry_us = INT64_MAX;
+	for (unsigned n = 0; entry->next_us <= now_us && n < 100000; n++) {
+		entry->last_us = entry->next_us;
+		plan_next(schedule, entry);
+	}
+	if (entry->next_us <= now_us) {
+		entry->last_us = now_us;
+		plan_next(schedule, entry);
+	}
+}
+
+static const char *why_due(const struct entry *entry, int64_t now_us)
+{
+	if (entry->start) {
+		return "start";
+	}
+	if (entry->next_us != INT64_MAX && entry->next_us + jitter_us(entry->source) <= now_us) {
+		return "schedule";
+	}
+	return entry->retry_us <= now_us ? "retry" : NULL;
+}
+
+const struct source *schedule_due(struct schedule *schedule, int64_t now_us,
+	const char **ret_trigger)
+{
+	for (unsigned i = 0; i < schedule->n_entries; i++) {
+		struct entry *entry = &schedule->entries[i];
+		const char *why = why_due(entry, now_us);
+
+		if (why) {
+			fire(schedule, entry, now_us);
+			*ret_trigger = why;
+			return entry->source;
+		}
+	}
+	return NULL;
+}
+
+void schedule_ended(struct schedule *schedule, const struct source *source, bool success,
+	int64_t now_us)
+{
+	struct entry *entry = find(schedule, source);
+	uint64_t ms = SCHEDULE_RETRY_MS;
+
+	if (!entry) {
+		return;
+	}
+	entry->retry_us = INT64_MAX;
+	if (success || (entry->n_crons == 0 && source->every_ms == 0)) {
+		entry->n_failed = 0;
+		return;
+	}
+	for (unsigned i = 0; i < entry->n_failed && ms < SCHEDULE_RETRY_MAX_MS; i++) {
+		ms *= 2;
+	}
+	entry->n_failed++;
+	entry->retry_us = now_us + (int64_t)ms * 1000;
+}
+
+static int64_t next_of(const struct entry *entry)
+{
+	int64_t next = entry->next_us;
+
+	if (entry->start) {
+		return entry->last_us;
+	}
+	if (next != INT64_MAX) {
+		next += jitter_us(entry->source);
+	}
+	return entry->retry_us < next ? entry->retry_us : next;
+}
+
+int64_t schedule_next_us(const struct schedule *schedule, const struct source *source)
+{
+	const struct entry *entry = find(schedule, source);
+
+	return entry ? next_of(entry) : INT64_MAX;
+}
+
+int64_t schedule_soonest_us(const struct schedule *schedule)
+{
+	int64_t soonest = INT64_MAX, next;
+
+	for (unsigned i = 0; i < schedule->n_entries; i++) {
+		next = next_of(&schedule->entries[i]);
+		soonest = next < soonest ? next : soonest;
+	}
+	return soonest;
+}
+
+uint64_t schedule_sleep_ms(const struct schedule *schedule, int64_t now_us)
+{
+	int64_t soonest = schedule_soonest_us(schedule);
+
+	if (soonest <= now_us) {
+		return 0;
+	}
+	if (soonest - now_us >= (int64_t)SCHEDULE_LOOK_MS * 1000) {
+		return SCHEDULE_LOOK_MS;
+	}
+	return (uint64_t)((soonest - now_us + 999) / 1000);
+}

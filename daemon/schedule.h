@@ -1,0 +1,51 @@
+#pragma once
+
+/*
+ * What is due at time t, and when to look again. Pure. SPDX-License-Identifier: Apache-2.0
+ *
+ * Cron lines in the configuration's time zone, `every:`, `on_start`, and the retry of a source whose last run
+ * was no success. Time is handed in, and may jump both ways: a tick never fires twice.
+ */
+
+#include <stdint.h>
+
+#include "daemon/config.h"
+#include "lib/attr.h"
+#include "lib/zone.h"
+
+struct schedule;
+
+enum {
+	SCHEDULE_LOOK_MS = 60 * 1000,              /* looked at again at least this often */
+	SCHEDULE_RETRY_MS = 15 * 60 * 1000,        /* after a run that was no success; doubles */
+	SCHEDULE_RETRY_MAX_MS = 12 * 60 * 60 * 1000,
+	SCHEDULE_ON_START_MS = 15 * 60 * 1000,     /* on_start not so soon after the last attempt */
+};
+
+/* Zone and configuration are borrowed. The schedules were checked when they were read. -errno. */
+int schedule_new(const struct config *config, const struct zone *zone, int64_t now_us,
+	struct schedule **ret) must_check;
+struct schedule *schedule_free(struct schedule *schedule);
+
+/* The last tick that fired before this process began (state.json): a later one that was missed is due. */
+void schedule_restore(struct schedule *schedule, const struct source *source, int64_t last_us,
+	int64_t attempt_us);
+int64_t schedule_last_us(const struct schedule *schedule, const struct source *source);
+
+/*
+ * The next source that is due now, which counts as fired; NULL when there is none. `trigger` is "start",
+ * "schedule" or "retry".
+ */
+const struct source *schedule_due(struct schedule *schedule, int64_t now_us,
+	const char **ret_trigger);
+
+/* How its run ended. */
+void schedule_ended(struct schedule *schedule, const struct source *source, bool success,
+	int64_t now_us);
+
+/* When the source is due next; INT64_MAX: never by itself. */
+int64_t schedule_next_us(const struct schedule *schedule, const struct source *source);
+/* Of all sources. */
+int64_t schedule_soonest_us(const struct schedule *schedule);
+/* How long to sleep: until the soonest, but no longer than SCHEDULE_LOOK_MS. */
+uint64_t schedule_sleep_ms(const struct schedule *schedule, int64_t now_us);
