@@ -1,17 +1,17 @@
 /*
  * A slice -> pages in the spool. SPDX-License-Identifier: Apache-2.0
  *
- * The happy path: look() finds that a request may be sent and sends it; its body streams through
- *the receiver into the spool and the proof (fetch_ask.c); fetch_settle() judges the answer, and
- * next_step() does what the proof says: another page, another pass, or the end. The offset goes on
- *by rows received, never by those asked for.
+ * The happy path: fetch_look() finds that a request may be sent and sends it; its body streams
+ *through the receiver into the spool and the proof (fetch_ask.c); fetch_settle() judges the answer,
+ *and fetch_step() does what the proof says: another page, another pass, or the end. The offset goes
+ *on by rows received, never by those asked for.
  *
  *	            may not be sent yet
  *	        .-------------------------.
  *	        v                         |
- *	    WAITING ----> look() ----> ASKING ----> settle: accepted, a step is left ---> look()
- *	        ^                         |
- *	        |   not accepted          |         the proof ends, attempts or budget are used up,
+ *	    WAITING --> fetch_look() --> ASKING ----> settle: accepted, a step is left -->
+ *fetch_look() ^                         | |   not accepted          |         the proof ends,
+ *attempts or budget are used up,
  *	        '-------------------------+         rejected, canceled
  *	                                  '-------> ENDING ----> on_done
  *
@@ -49,7 +49,6 @@ enum {
 	SLACK_MS = 5000,     /* for the watchdog, beyond our own deadlines */
 };
 
-static void look(struct fetch *fetch);
 static void ask_ahead(struct fetch *fetch);
 static void wait_for_disk(struct fetch *fetch, const struct error *disk);
 static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer);
@@ -71,8 +70,11 @@ static void on_time(uv_timer_t *timer)
 	struct fetch *fetch = container_of(timer, struct fetch, timer);
 
 	switch (fetch->state) {
+	case FETCH_RESUMING:
+		fetch_resume(fetch);
+		break;
 	case FETCH_WAITING:
-		look(fetch);
+		fetch_look(fetch);
 		break;
 	case FETCH_ASKING:
 		ask_ahead(fetch);
@@ -80,6 +82,12 @@ static void on_time(uv_timer_t *timer)
 	case FETCH_ENDING:
 		break;
 	}
+}
+
+void fetch_next_turn(struct fetch *fetch)
+{
+	fetch->until_ms = now_ms(fetch);
+	uv_timer_start(&fetch->timer, on_time, 0, 0);
 }
 
 static void wait_for(struct fetch *fetch, uint64_t ms, const char *why)
@@ -207,7 +215,7 @@ static bool open_writer(struct fetch *fetch)
 	}
 	if (spool_create(fetch->request.spool, &fetch->header, &fetch->writer, &error) < 0) {
 		wait_for_disk(fetch, &error);
-		look(fetch);
+		fetch_look(fetch);
 		return false;
 	}
 	return true;
@@ -233,7 +241,7 @@ static void send_first(struct fetch *fetch, int key)
 		return;
 	}
 	judge(fetch, NULL, &(struct answer){.transport = &error, .message = ""});
-	look(fetch);
+	fetch_look(fetch);
 }
 
 /* The offset behind all that is being asked for, if rows are due there. */
@@ -272,8 +280,7 @@ static void ask_ahead(struct fetch *fetch)
 	}
 }
 
-/* Nothing is in flight: what now? */
-static void look(struct fetch *fetch)
+void fetch_look(struct fetch *fetch)
 {
 	int key = portal_key(fetch->request.portal);
 
@@ -343,7 +350,7 @@ static void pause_empty(struct fetch *fetch)
 	pause_until(fetch, ms, "empty");
 }
 
-static void next_step(struct fetch *fetch, enum proof_step step)
+void fetch_step(struct fetch *fetch, enum proof_step step)
 {
 	if (step != PROOF_EMPTY) {
 		fetch->n_empty = 0;
@@ -388,7 +395,7 @@ static void fail_for_drift(struct fetch *fetch, int column)
 	fetch_fail(fetch, true, &error);
 }
 
-static void count_page(struct fetch *fetch, const struct received *page)
+void fetch_count_page(struct fetch *fetch, const struct received *page)
 {
 	if (page->rows > 0) {
 		fetch->pages++;
@@ -429,6 +436,11 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	const struct received *page = receiver_page(fetch->receiver);
 	enum proof_step step;
 
+	if (fetch->must_match && !fetch_is_same(fetch, page)) {
+		fetch_end_stale(fetch);
+		return;
+	}
+	fetch->must_match = false;
 	if (receiver_keep(fetch->receiver, clock_wall_us(portal_clock(fetch->request.portal))) <
 		0) {
 		wait_for_disk(fetch, receiver_disk(fetch->receiver));
@@ -437,7 +449,7 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	report_host(fetch, ask, HOST_WELL);
 	fetch->n_failures = fetch->n_like_last = 0;
 	error_clear(&fetch->trouble);
-	count_page(fetch, page);
+	fetch_count_page(fetch, page);
 	if (page->drift >= 0) {
 		fail_for_drift(fetch, page->drift);
 		return;
@@ -447,7 +459,7 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 		page->envelope.has_updated ? page->envelope.updated : 0);
 	detect_limit(fetch, ask, page->rows);
 	fetch->goes_on = step == PROOF_PAGE && page->rows == ask->limit;
-	next_step(fetch, step);
+	fetch_step(fetch, step);
 }
 
 static void halve_page(struct fetch *fetch, const struct verdict *verdict)
@@ -592,7 +604,7 @@ void fetch_settle(struct fetch *fetch)
 		receive_first(fetch);
 	} else {
 		fetch_drop_asks(fetch);
-		look(fetch);
+		fetch_look(fetch);
 	}
 }
 
@@ -646,11 +658,13 @@ int fetch_start(const struct fetch_request *request, struct fetch **ret)
 		return r;
 	}
 	fetch->page_size = portal_page_size(request->portal, request->source);
-	fetch->started_ms = fetch->until_ms = now_ms(fetch);
+	fetch->started_ms = now_ms(fetch);
 	fetch->waiting = "";
-	fetch->state = FETCH_WAITING;
+	fetch->writer = request->take_writer;
+	fetch->reader = request->take_reader;
+	fetch->state = fetch->reader ? FETCH_RESUMING : FETCH_WAITING;
 	uv_timer_init(portal_loop(request->portal), &fetch->timer);
-	uv_timer_start(&fetch->timer, on_time, 0, 0);
+	fetch_next_turn(fetch);
 	*ret = fetch;
 	return 0;
 }

@@ -69,6 +69,15 @@ struct fetch_request {
 	struct spool *spool;
 	const struct spool_header *header; /* copied */
 	const char *split_value; /* copied: the served text of the split column, or NULL */
+	/*
+	 * To go on with what an interrupted process left, or NULL: its file from spool_resume(),
+	 * and a reader of it from spool_read(). Both are the fetch's when fetch_start() returns 0.
+	 * The pages are read for the proof, one each turn of the loop; then the rest is asked for.
+	 * If the portal has other data by now, the fetch ends PARTIAL with reason "stale" and
+	 * nothing added: commit that, and start afresh.
+	 */
+	struct spool_writer *take_writer;
+	struct spool_reader *take_reader;
 	/* Anything changed. May cancel. May be NULL. */
 	void (*on_progress)(void *arg, const struct fetch_progress *progress);
 	/* Once, never before fetch_start() returned; the fetch is gone. */

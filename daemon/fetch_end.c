@@ -91,6 +91,7 @@ static void judge_rejected(struct fetch *fetch)
 
 void fetch_free(struct fetch *fetch)
 {
+	spool_reader_free(fetch->reader);
 	receiver_free(fetch->receiver);
 	proof_free(fetch->proof);
 	filter_list_fini(&fetch->filters);

@@ -33,9 +33,10 @@ struct ask {
 TAILQ_HEAD(ask_list, ask);
 
 enum fetch_state {
-	FETCH_WAITING, /* the timer says when to look again */
-	FETCH_ASKING,  /* the first of `asks` is being received */
-	FETCH_ENDING,  /* the rest of `asks` is on its way out, then the timer */
+	FETCH_RESUMING, /* the timer reads another page of what was there before */
+	FETCH_WAITING,  /* the timer says when to look again */
+	FETCH_ASKING,   /* the first of `asks` is being received */
+	FETCH_ENDING,   /* the rest of `asks` is on its way out, then the timer */
 };
 
 struct fetch {
@@ -45,6 +46,8 @@ struct fetch {
 	struct proof *proof;
 	struct receiver *receiver;
 	struct spool_writer *writer;
+	struct spool_reader *reader; /* while resuming */
+	bool must_match;             /* the next answer, with the pages before */
 	struct valueset values;
 	uv_timer_t timer;
 
@@ -113,7 +116,28 @@ void fetch_give_up_limited(struct fetch *fetch); /* the key gives 10 rows a call
 /* At once; the timer must not be on the loop. */
 void fetch_free(struct fetch *fetch);
 
+/* ---- fetch_resume.c ---- */
+
+/* Read one more page. */
+void fetch_resume(struct fetch *fetch);
+
+/* True when the answer that was received is of the same snapshot as the pages read before. */
+bool fetch_is_same(const struct fetch *fetch, const struct received *page);
+void fetch_end_stale(struct fetch *fetch);
+
 /* ---- fetch.c ---- */
+
+/* Go on from the loop, at once. */
+void fetch_next_turn(struct fetch *fetch);
+
+/* Nothing is in flight: what now? */
+void fetch_look(struct fetch *fetch);
+
+/* What the proof says after an answer that was taken. */
+void fetch_step(struct fetch *fetch, enum proof_step step);
+
+/* Rows and pages of an answer that was taken. */
+void fetch_count_page(struct fetch *fetch, const struct received *page);
 
 /* The first of `asks` has ended. */
 void fetch_settle(struct fetch *fetch);

@@ -232,6 +232,24 @@ const struct record_field *source_find(
 	return NULL;
 }
 
+const struct record_field *source_find_near(
+	const struct source *source, unsigned column, const struct record *record, unsigned *place)
+{
+	const char *name = source->fields[column].names[0];
+	const struct record_field *field;
+
+	if (*place < record->n_fields) {
+		field = &record->fields[*place];
+		if (field->name_len == strlen(name) &&
+			memcmp(field->name, name, field->name_len) == 0) {
+			return field;
+		}
+	}
+	field = source_find(source, column, record);
+	*place = field ? (unsigned)(field - record->fields) : 0;
+	return field;
+}
+
 static int32_t day_of_timestamp(int64_t us)
 {
 	int64_t s = us / 1000000 - (us % 1000000 < 0) + IST_OFFSET_S;

@@ -51,3 +51,10 @@ int filter_list_check(const struct filter_list *list, const struct source *sourc
 /* The field of `record` that fills a column: the first of its names that is present, or NULL. */
 const struct record_field *source_find(
 	const struct source *source, unsigned column, const struct record *record);
+
+/*
+ * The same for one record after another: looks first where it was the time before (*place, 0 at the
+ * begin). A record that has the name twice may then be found at the wrong one.
+ */
+const struct record_field *source_find_near(
+	const struct source *source, unsigned column, const struct record *record, unsigned *place);

@@ -21,7 +21,12 @@ int order_init(struct order *order, const struct source *source)
 		order->n_columns++;
 	}
 	order->last = calloc(order->n_columns + 1, sizeof(*order->last));
-	return order->last ? 0 : -ENOMEM;
+	order->places = calloc(order->n_columns + 1, sizeof(*order->places));
+	if (!order->last || !order->places) {
+		order_fini(order);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void order_fini(struct order *order)
@@ -30,6 +35,7 @@ void order_fini(struct order *order)
 		buffer_fini(&order->last[i]);
 	}
 	free(order->last);
+	free(order->places);
 	*order = (struct order){0};
 }
 
@@ -52,8 +58,8 @@ static bool take(struct order *order, const struct record *record, int *ret)
 	int c = 0;
 
 	for (unsigned i = 0; i < order->n_columns; i++) {
-		const struct record_field *field =
-			source_find(order->source, order->source->sort[i], record);
+		const struct record_field *field = source_find_near(
+			order->source, order->source->sort[i], record, &order->places[i]);
 		struct buffer *last = &order->last[i];
 
 		if (!field || field->kind != JSON_STRING_VALUE) {

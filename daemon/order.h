@@ -20,6 +20,7 @@ struct order {
 	unsigned n_columns; /* leading text columns of `sort`; the rest is not looked at */
 	bool has_last;
 	struct buffer *last; /* per column the text of the row before */
+	unsigned *places;    /* and where it stood in the record */
 	bool violated;
 };
 

@@ -33,8 +33,9 @@ struct receiver {
 	struct arena arena;
 	struct field *row;
 	struct order order;
+	unsigned split_place; /* of the split column in a record */
 	enum receiver_mode mode;
-	struct spool_writer *writer;
+	struct spool_writer *writer; /* of the present page; NULL: it is in the spool already */
 	size_t n_message_bytes;
 	struct received page;
 	struct error content, disk;
@@ -55,9 +56,7 @@ static int take_rejected(
 	struct received *page = &receiver->page;
 
 	if (page->rejected++ == 0) {
-		snprintf(page->first_reject, sizeof(page->first_reject), "%s: %s",
-			receiver->options.source->dataset->columns[reject->column].name,
-			reject->text);
+		snprintf(page->first_reject, sizeof(page->first_reject), "%s", reject->text);
 	}
 	return count_record(receiver, identity_of_raw(record->raw, record->raw_len));
 }
@@ -81,7 +80,8 @@ static int note_split_value(struct receiver *receiver, const struct record *reco
 	if (source->slice.split_by < 0) {
 		return 0;
 	}
-	field = source_find(source, (unsigned)source->slice.split_by, record);
+	field = source_find_near(
+		source, (unsigned)source->slice.split_by, record, &receiver->split_place);
 	if (!field || (field->kind != JSON_STRING_VALUE && field->kind != JSON_NUMBER_VALUE)) {
 		return 0;
 	}
@@ -124,13 +124,19 @@ static void begin(struct receiver *receiver, enum receiver_mode mode)
 	decode_reset(receiver->decode);
 }
 
-int receiver_begin(struct receiver *receiver, struct spool_writer *writer, bool reversed)
+void receiver_begin_again(struct receiver *receiver, bool reversed)
 {
 	begin(receiver, RECEIVER_PAGE);
-	receiver->writer = writer;
+	receiver->writer = NULL;
 	normaliser_begin_page(receiver->normaliser);
 	order_begin(&receiver->order, reversed);
 	proof_begin_answer(receiver->options.proof);
+}
+
+int receiver_begin(struct receiver *receiver, struct spool_writer *writer, bool reversed)
+{
+	receiver_begin_again(receiver, reversed);
+	receiver->writer = writer;
 	return spool_page_begin(writer, &receiver->disk);
 }
 
@@ -158,7 +164,8 @@ int receiver_feed(struct receiver *receiver, const void *data, size_t len)
 	if (error_is_set(&receiver->content) || error_is_set(&receiver->disk)) {
 		return -1;
 	}
-	if (spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
+	if (receiver->writer &&
+		spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
 		return -1;
 	}
 	return decode_feed(receiver->decode, data, len, &receiver->content) == 0 ? 0 : -1;
@@ -216,6 +223,10 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 {
 	const struct received *page = &receiver->page;
 
+	if (!receiver->writer) {
+		receiver->mode = RECEIVER_IDLE;
+		return 0;
+	}
 	spool_page_describe(receiver->writer,
 		&(struct spool_page){
 			.rows = page->rows,
@@ -235,7 +246,9 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 void receiver_abort(struct receiver *receiver)
 {
 	if (receiver->mode == RECEIVER_PAGE) {
-		spool_page_abort(receiver->writer);
+		if (receiver->writer) {
+			spool_page_abort(receiver->writer);
+		}
 		proof_abort_answer(receiver->options.proof);
 	}
 	receiver->mode = RECEIVER_IDLE;

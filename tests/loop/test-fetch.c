@@ -78,6 +78,8 @@ struct world {
 	struct dataset dataset;
 	struct source source;
 
+	struct spool_writer *old_writer; /* to go on with */
+	struct spool_reader *old_reader;
 	struct fetch *fetch;
 	char uuid[SPOOL_UUID_BYTES];
 	unsigned n_done;
@@ -449,7 +451,9 @@ static int start(struct world *w, const char *split_value)
 {
 	struct spool_header header = header_of_run(1795187440123);
 
-	memcpy(w->uuid, header.uuid, sizeof(w->uuid));
+	if (!w->old_writer) {
+		memcpy(w->uuid, header.uuid, sizeof(w->uuid));
+	}
 	if (w->result.writer) {
 		spool_discard(w->result.writer);
 	}
@@ -461,6 +465,8 @@ static int start(struct world *w, const char *split_value)
 				   .spool = w->spool->spool,
 				   .header = &header,
 				   .split_value = split_value,
+				   .take_writer = w->old_writer,
+				   .take_reader = w->old_reader,
 				   .on_progress = on_progress,
 				   .on_done = on_fetched,
 				   .arg = w},
@@ -1143,10 +1149,9 @@ static void fails_with_too_many_bad_rows(void **state)
 	w->model.always = FAULT_BAD_ROWS;
 	fetch(w);
 	expect(w, SLICE_FAILED, "too_many_bad_rows");
-	if (strncmp(text, "6 of 50 rows cannot be read, more than 5 %; the first: price: ", 62) ||
-		!strstr(text, "12..5")) {
-		fail_msg("%s", text);
-	}
+	assert_string_equal(text,
+		"6 of 50 rows cannot be read, more than 5 %; the first: price: \"12..5\" is no "
+		"number");
 	assert_int_equal(w->result.error.class, ERROR_REJECTED);
 	assert_true(w->result.replayable);
 	assert_int_equal(w->result.outcome.quarantined, 6);
@@ -1166,6 +1171,109 @@ static void waits_for_room_in_the_spool(void **state)
 	assert_string_equal(w->troubles, "spool_full");
 	assert_string_equal(w->result.outcome.reason, "canceled");
 	assert_int_equal(w->result.error.class, ERROR_CANCELED);
+}
+
+/* ---- after an interruption ---- */
+
+static int ignore_part(void *arg, const struct spool_interrupted *part)
+{
+	assert_string_equal(part->header.uuid, ((struct world *)arg)->uuid);
+	return 0;
+}
+
+/*
+ * Fetch until `n_pages` are there, and then all over with a copy of the spool, as after a crash.
+ * What is to be resumed is in w->old_writer and w->old_reader.
+ */
+static void interrupt(struct world *w, unsigned n_pages)
+{
+	struct error error = {0};
+	char command[200], old[64];
+
+	assert_int_equal(start(w, NULL), 0);
+	while (w->model.n_requests <= n_pages) {
+		uv_run(w->loop, UV_RUN_ONCE);
+	}
+	fetch_cancel(w->fetch);
+	run_until_done(w);
+	memcpy(old, w->spool->directory, sizeof(old));
+	snprintf(w->spool->directory, sizeof(w->spool->directory), "/tmp/test-fetch-XXXXXX");
+	assert_non_null(mkdtemp(w->spool->directory));
+	snprintf(command, sizeof(command), "cp %s/*.part %s", old, w->spool->directory);
+	assert_int_equal(system(command), 0);
+	spool_discard(w->result.writer);
+	w->result.writer = NULL;
+	spool_free(w->spool->spool);
+	remove_directory(old);
+	fixture_open(w->spool);
+	assert_int_equal(spool_recover(w->spool->spool, ignore_part, w, &error), 0);
+	assert_int_equal(spool_resume(w->spool->spool, w->uuid, &w->old_writer, &error), 0);
+	w->old_reader = open_reader(w->spool, w->uuid);
+}
+
+static void resume(struct world *w)
+{
+	assert_int_equal(start(w, NULL), 0);
+	w->old_writer = NULL;
+	w->old_reader = NULL;
+}
+
+static void goes_on_after_an_interruption(void **state)
+{
+	struct world *w = *state;
+
+	w->model.n_rows = 130;
+	w->model.delay_ms = 2;
+	interrupt(w, 3);
+	w->model.n_requests = 0;
+	resume(w);
+	run_until_done(w);
+	expect(w, SLICE_PROVEN, "");
+	assert_int_equal(w->model.offsets[0], 60);
+	assert_int_equal(w->model.n_requests, 4);
+	assert_int_equal(w->result.outcome.pages, 7);
+	assert_int_equal(w->result.outcome.received, 130);
+	assert_string_equal(w->values, "S00 S01 S02 S03 S04 S05 S06 S07 S08 S09 S10 S11 S12");
+	expect_whole(w);
+}
+
+static void does_not_go_on_with_other_data(void **state)
+{
+	struct world *w = *state;
+
+	w->model.n_rows = 130;
+	w->model.delay_ms = 2;
+	interrupt(w, 3);
+	w->model.n_rows = 131;
+	resume(w);
+	run_until_done(w);
+	expect(w, SLICE_PARTIAL, "stale");
+	assert_string_equal(w->result.outcome.text,
+		"the portal has other data than when the first 3 pages came");
+	assert_int_equal(w->result.error.class, ERROR_RETRY);
+	w->model.n_rows = 130;
+	assert_int_equal(read_spool(w).rows, 60);
+}
+
+static void is_interrupted_again_at_any_time(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned n = 0; n < 15; n++) {
+		w->model = (struct model){.n_rows = 130, .delay_ms = 2};
+		interrupt(w, 4);
+		resume(w);
+		for (unsigned i = 0; i < n && w->n_done == 0; i++) {
+			uv_run(w->loop, UV_RUN_NOWAIT);
+		}
+		if (w->n_done == 0) {
+			fetch_cancel(w->fetch);
+		}
+		run_until_done(w);
+		assert_true(w->result.outcome.received <= 80);
+		spool_discard(w->result.writer);
+		w->result.writer = NULL;
+	}
 }
 
 /* ---- cancel, memory ---- */
@@ -1283,6 +1391,9 @@ int main(void)
 		fetch_test(bears_some_bad_rows),
 		fetch_test(fails_with_too_many_bad_rows),
 		fetch_test(waits_for_room_in_the_spool),
+		fetch_test(goes_on_after_an_interruption),
+		fetch_test(does_not_go_on_with_other_data),
+		fetch_test(is_interrupted_again_at_any_time),
 		fetch_test(cancels_at_any_time),
 		fetch_test(cancels_from_its_own_callback),
 		fetch_test(survives_no_memory),
