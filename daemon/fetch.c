@@ -2,31 +2,29 @@
  * A slice -> pages in the spool. SPDX-License-Identifier: Apache-2.0
  *
  * The happy path: fetch_look() finds that a request may be sent and sends it; its body streams
- *through the receiver into the spool and the proof (fetch_ask.c); fetch_settle() judges the answer,
- *and fetch_step() does what the proof says: another page, another pass, or the end. The offset goes
- *on by rows received, never by those asked for.
+ * through the receiver into the spool and the proof (fetch_ask.c); fetch_settle() judges the
+ * answer, and fetch_step() does what the proof says: another page, another pass, or the end. The
+ * offset goes on by rows received, never by those asked for.
  *
- *	            may not be sent yet
- *	        .-------------------------.
- *	        v                         |
- *	    WAITING --> fetch_look() --> ASKING ----> settle: accepted, a step is left -->
- *fetch_look() ^                         | |   not accepted          |         the proof ends,
- *attempts or budget are used up,
- *	        '-------------------------+         rejected, canceled
- *	                                  '-------> ENDING ----> on_done
+ *	            timer             sent              answered                over
+ *	WAITING ------------> look ----------> ASKING -----------> settle -----------> ENDING
+ *	   ^                   | ^                                  | |                  |
+ *	   |--- not yet -------' '------------ more is due ---------' |                  v
+ *	   '------------------ a pause before the next try -----------'               on_done
  *
  * Failure modes:
  *  - The answer is worth another try (verdict.c): its page is cut out of the spool, its identities
- *are dropped, and after a pause the same page is asked again; `attempts` times in a row, within the
- *    run's retry budget. A page that may have been too large is asked for in halves.
+ *    are dropped, and after a pause the same page is asked for again (fetch_retry.c); `attempts`
+ *    times in a row, within the run's retry budget. A page that may have been too large is asked
+ *    for in halves.
  *  - It is not: 403 takes the next key, anything else ends the fetch.
  *  - The spool is full: nothing is lost by waiting, so that is what happens, without an end.
- *  - The portal ignores a filter, lacks a field of the dataset, or serves too many rows that cannot
- *be read: the slice fails, whatever the proof says.
+ *  - The portal ignores a filter, lacks a field of the dataset, or serves too many rows that
+ *    cannot be read: the slice fails, whatever the proof says.
  *  - A key that is limited to 10 rows a call: the slice goes on if the pages that are left can come
  *    within the retry budget at requests_per_minute, counted from the begin of the slice; so half
- *an hour at most by default, which is 18,000 rows. Else it ends at once as partial: a hundred calls
- *    that cannot prove anything would only use up the key.
+ *    an hour at most by default, which is 18,000 rows. Else it ends at once as partial: a hundred
+ *    calls that cannot prove anything would only use up the key.
  *
  * What was received so far is never thrown away: the outcome is PARTIAL if there is a row.
  */
@@ -44,13 +42,10 @@
 enum {
 	EMPTY_TRIES = 5, /* PORTAL 4.2 */
 	RESTARTS = 2,
-	SMALLEST_PAGE = 10,
-	FULL_MS = 30 * 1000, /* how often a full spool is looked at */
-	SLACK_MS = 5000,     /* for the watchdog, beyond our own deadlines */
+	SLACK_MS = 5000, /* for the watchdog, beyond our own deadlines */
 };
 
 static void ask_ahead(struct fetch *fetch);
-static void wait_for_disk(struct fetch *fetch, const struct error *disk);
 static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer);
 
 static const struct config_portal *config_of(const struct fetch *fetch)
@@ -100,39 +95,6 @@ static void wait_for(struct fetch *fetch, uint64_t ms, const char *why)
 	fetch_tell(fetch);
 }
 
-/* Take a wait that failures cost out of the run's budget; what was paid for before is not again. */
-static bool pay(struct fetch *fetch, uint64_t ms)
-{
-	uint64_t now = now_ms(fetch), until = now + ms;
-	uint64_t from = fetch->paid_until_ms > now ? fetch->paid_until_ms : now;
-
-	if (until <= from) {
-		return true;
-	}
-	if (!portal_spend(fetch->request.portal, until - from)) {
-		return false;
-	}
-	fetch->paid_until_ms = until;
-	return true;
-}
-
-/* The budget is used up. The last failure is the reason, or else what keeps us waiting. */
-static void give_up_waiting(struct fetch *fetch, enum portal_wait why, uint64_t ms)
-{
-	struct error error = fetch->trouble;
-
-	if (!error_is_set(&error) && why == PORTAL_BROKEN) {
-		error_set(&error, ERROR_RETRY, "fetch", "breaker_open",
-			"the portal failed too often, it is not asked for %llu s",
-			(unsigned long long)(ms + 999) / 1000);
-	} else if (!error_is_set(&error)) {
-		error_set(&error, ERROR_RETRY, "fetch", "host_held",
-			"the portal wants to be left alone for %llu s",
-			(unsigned long long)(ms + 999) / 1000);
-	}
-	fetch_give_up(fetch, &error);
-}
-
 /* A pause that we gave ourselves is over; else the timer runs. */
 static bool has_paused(struct fetch *fetch)
 {
@@ -155,24 +117,12 @@ static bool may_send(struct fetch *fetch)
 	if (ms == 0) {
 		return true;
 	}
-	if (why != PORTAL_PACED && !pay(fetch, ms)) {
-		give_up_waiting(fetch, why, ms);
+	if (why != PORTAL_PACED && !fetch_pay(fetch, ms)) {
+		fetch_give_up_waiting(fetch, why, ms);
 	} else {
 		wait_for(fetch, ms, portal_wait_name(why));
 	}
 	return false;
-}
-
-static void pause_until(struct fetch *fetch, uint64_t ms, const char *why)
-{
-	fetch->not_before_ms = now_ms(fetch) + ms;
-	fetch->waiting = why;
-}
-
-static bool is_full(const struct error *error)
-{
-	return strcmp(error->code, "spool_full") == 0 || strcmp(error->code, "ENOSPC") == 0 ||
-		strcmp(error->code, "EDQUOT") == 0;
 }
 
 /* ---- asking ---- */
@@ -214,7 +164,7 @@ static bool open_writer(struct fetch *fetch)
 		return true;
 	}
 	if (spool_create(fetch->request.spool, &fetch->header, &fetch->writer, &error) < 0) {
-		wait_for_disk(fetch, &error);
+		fetch_wait_for_disk(fetch, &error);
 		fetch_look(fetch);
 		return false;
 	}
@@ -332,24 +282,6 @@ static void forget_pages(struct fetch *fetch)
 	}
 }
 
-/* An empty page where rows were due is believed only after some tries. */
-static void pause_empty(struct fetch *fetch)
-{
-	uint64_t ms = portal_pause_ms(fetch->request.portal, ++fetch->n_empty, false, NULL);
-	struct error error = {0};
-
-	error_set(&error, ERROR_RETRY, "fetch", "empty_page",
-		"an empty page came at row %llu of %lld",
-		(unsigned long long)proof_offset(fetch->proof),
-		(long long)proof_total(fetch->proof));
-	if (!pay(fetch, ms)) {
-		fetch_give_up(fetch, &error);
-		return;
-	}
-	fetch->trouble = error;
-	pause_until(fetch, ms, "empty");
-}
-
 void fetch_step(struct fetch *fetch, enum proof_step step)
 {
 	if (step != PROOF_EMPTY) {
@@ -359,7 +291,7 @@ void fetch_step(struct fetch *fetch, enum proof_step step)
 	case PROOF_PAGE:
 		break;
 	case PROOF_EMPTY:
-		pause_empty(fetch);
+		fetch_pause_empty(fetch);
 		break;
 	case PROOF_NEXT_PASS:
 		fetch->pass_pages = 0;
@@ -443,7 +375,7 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	fetch->must_match = false;
 	if (receiver_keep(fetch->receiver, clock_wall_us(portal_clock(fetch->request.portal))) <
 		0) {
-		wait_for_disk(fetch, receiver_disk(fetch->receiver));
+		fetch_wait_for_disk(fetch, receiver_disk(fetch->receiver));
 		return;
 	}
 	report_host(fetch, ask, HOST_WELL);
@@ -462,73 +394,6 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	fetch_step(fetch, step);
 }
 
-static void halve_page(struct fetch *fetch, const struct verdict *verdict)
-{
-	unsigned half = fetch->page_size / 2;
-
-	if (verdict->smaller_page_after == 0) {
-		fetch->n_like_last = 0;
-		return;
-	}
-	if (++fetch->n_like_last >= verdict->smaller_page_after && half >= SMALLEST_PAGE) {
-		fetch->page_size = half;
-	}
-}
-
-/* The same again after a pause, unless that is too much. */
-static void retry(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict)
-{
-	struct portal *portal = fetch->request.portal;
-	bool held = verdict->action == VERDICT_HOLD;
-	const char *retry_after =
-		ask && ask->response.has_retry_after ? ask->response.retry_after : NULL;
-	uint64_t ms = portal_pause_ms(portal, ++fetch->n_failures, held, retry_after);
-	uint64_t lost_ms = ask ? now_ms(fetch) - ask->started_ms : 0;
-
-	fetch->trouble = verdict->error;
-	halve_page(fetch, verdict);
-	if (held || retry_after) {
-		portal_hold(portal, ms);
-	}
-	if (held) {
-		portal_counters(portal)->n_rate_limited++;
-	}
-	if (fetch->n_failures >= config_of(fetch)->attempts || !portal_spend(portal, lost_ms) ||
-		!pay(fetch, ms)) {
-		fetch_give_up(fetch, &verdict->error);
-		return;
-	}
-	fetch->result.n_retries++;
-	pause_until(fetch, ms, held ? "hold" : "retry");
-}
-
-/* The spool cannot be written. Room may come by itself, as files are loaded; what else may, may
- * not. */
-static void wait_for_disk(struct fetch *fetch, const struct error *disk)
-{
-	struct verdict verdict = {.action = VERDICT_RETRY, .error = *disk};
-	uint64_t most_ms = config_of(fetch)->backoff_max_ms;
-
-	receiver_abort(fetch->receiver);
-	fetch_drop_asks(fetch);
-	if (is_full(disk)) {
-		fetch->trouble = verdict.error;
-		pause_until(fetch, most_ms < FULL_MS ? most_ms : FULL_MS, "spool_full");
-	} else if (disk->class == ERROR_RETRY) {
-		retry(fetch, NULL, &verdict);
-	} else {
-		fetch_give_up(fetch, &verdict.error);
-	}
-}
-
-static void next_key(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict)
-{
-	fetch->trouble = verdict->error;
-	if (!portal_refuse_key(fetch->request.portal, ask->key)) {
-		fetch_give_up(fetch, &verdict->error);
-	}
-}
-
 static void judge(struct fetch *fetch, struct ask *ask, const struct answer *answer)
 {
 	struct verdict verdict = verdict_of(answer);
@@ -543,10 +408,10 @@ static void judge(struct fetch *fetch, struct ask *ask, const struct answer *ans
 	switch (verdict.action) {
 	case VERDICT_RETRY:
 	case VERDICT_HOLD:
-		retry(fetch, ask, &verdict);
+		fetch_retry(fetch, ask, &verdict);
 		break;
 	case VERDICT_NEXT_KEY:
-		next_key(fetch, ask, &verdict);
+		fetch_next_key(fetch, ask, &verdict);
 		break;
 	case VERDICT_ACCEPT:
 	case VERDICT_REJECT:
@@ -580,7 +445,7 @@ static void settle_first(struct fetch *fetch)
 	}
 	disk = receiver_disk(fetch->receiver);
 	if (disk) {
-		wait_for_disk(fetch, disk);
+		fetch_wait_for_disk(fetch, disk);
 	} else {
 		answer.transport = error_is_set(&ask->error) ? &ask->error : NULL;
 		answer.content = receiver_content(fetch->receiver);

@@ -39,12 +39,13 @@ struct fetch_progress {
 /*
  * How it ended. outcome.state and what to do with the writer:
  *	PROVEN   commit, load
- *	PARTIAL  commit, load; outcome.reason: "incomplete" (the passes are used up: split),
- *"key_limited", "canceled", or the code of the failure that no retry helped against SUSPECT  total
- *was 0: reason "nothing"; there are no pages FAILED   with `replayable`: the pages are good to be
- *loaded once the dataset is mended
- *	         ("schema_drift", "too_many_bad_rows"): commit, do not load. Else discard:
- *	         "filter_ignored", "canceled", or a failure before the first page
+ *	PARTIAL  commit, load. outcome.reason: "incomplete" (the passes are used up: split),
+ *	         "key_limited", "stale" (see take_writer), "canceled", or the code of the failure
+ *	         that no retry helped against
+ *	SUSPECT  total was 0: reason "nothing"; there are no pages
+ *	FAILED   with `replayable`: the pages are good to be loaded once the dataset is mended
+ *	         ("schema_drift", "too_many_bad_rows"): commit, do not load. Else there is nothing
+ *	         to keep: "filter_ignored", "canceled", or a failure before the first page
  */
 struct fetch_result {
 	struct spool_outcome outcome;

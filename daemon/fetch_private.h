@@ -1,14 +1,15 @@
 #pragma once
 
 /*
- * What fetch.c (the slice) and fetch_ask.c (one request) share. Private to both.
- * SPDX-License-Identifier: Apache-2.0
+ * What the parts of a fetch share: fetch.c (the slice), fetch_ask.c (one request), fetch_retry.c,
+ * fetch_end.c, fetch_resume.c. Private to them. SPDX-License-Identifier: Apache-2.0
  */
 
 #include <sys/queue.h>
 
 #include "daemon/fetch.h"
 #include "daemon/receiver.h"
+#include "daemon/verdict.h"
 
 enum {
 	LIMITED_ROWS = 10,   /* what some keys give a call, whatever is asked (PORTAL 3) */
@@ -115,6 +116,24 @@ void fetch_give_up_limited(struct fetch *fetch); /* the key gives 10 rows a call
 
 /* At once; the timer must not be on the loop. */
 void fetch_free(struct fetch *fetch);
+
+/* ---- fetch_retry.c: each of these leaves the fetch to be looked at, or ended ---- */
+
+/* Take a wait that failures cost out of the run's budget. False: it is too long. */
+bool fetch_pay(struct fetch *fetch, uint64_t ms);
+void fetch_give_up_waiting(struct fetch *fetch, enum portal_wait why, uint64_t ms);
+
+/* The same again after a pause, unless that is too much. `ask` is NULL when nothing was sent. */
+void fetch_retry(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict);
+
+/* An empty page came where rows were due. */
+void fetch_pause_empty(struct fetch *fetch);
+
+/* The portal refused the key. */
+void fetch_next_key(struct fetch *fetch, const struct ask *ask, const struct verdict *verdict);
+
+/* The spool cannot be written. */
+void fetch_wait_for_disk(struct fetch *fetch, const struct error *disk);
 
 /* ---- fetch_resume.c ---- */
 

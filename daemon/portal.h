@@ -83,8 +83,7 @@ uint64_t portal_pause_ms(struct portal *portal, unsigned n, bool held, const cha
 
 /* ---- keys ---- */
 
-/* The number of the key in use, from 0; -1: none was configured, or all were refused in this run.
- */
+/* The number of the key in use, from 0; -1: none is configured, or all were refused in this run. */
 int portal_key(const struct portal *portal);
 const char *portal_key_text(const struct portal *portal, int key);
 
