@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/address.h"
 #include "daemon/config_private.h"
-#include "daemon/units.h"
+#include "lib/zone.h"
 
 #define AT(field) offsetof(struct config, field)
 
@@ -51,22 +50,17 @@ static const char *wrong_host(const char *text)
 }
 
 /* An unknown zone would be UTC without a word. */
-static const char *wrong_timezone(const char *text)
+static void check_timezone(struct option_reader *reader, const struct yaml_node *node)
 {
-	static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "/_+-";
-	const char *directory = getenv("TZDIR");
-	char path[256];
+	char found[OPTION_FOUND_BYTES];
+	struct zone *zone = NULL;
 
-	if (strcmp(text, "UTC") == 0) {
-		return NULL;
+	if (zone_load(NULL, yaml_text(node), &zone, NULL) < 0) {
+		yaml_problem(reader->problems, node,
+			"timezone: is not a time zone of this machine%s",
+			option_found(node, 0, found));
 	}
-	snprintf(path, sizeof(path), "%s/%s", directory ? directory : "/usr/share/zoneinfo", text);
-	if (text[0] == '/' || text[strspn(text, bytes)] || strlen(text) > 64 ||
-		access(path, R_OK) < 0) {
-		return "is not a time zone of this machine";
-	}
-	return NULL;
+	zone_free(zone);
 }
 
 static void read_listen(struct option_reader *reader, const struct yaml_node *node, void *base)
@@ -131,7 +125,7 @@ static const struct option_def portal_options[] = {
 		.flags = OPTION_SECRET | OPTION_LAZY | OPTION_NULLABLE, .at = AT(portal.api_keys),
 		.second = AT(portal.n_api_keys), .problem = AT(portal.api_key_problem),
 		.fallback = "${DATA_GOV_API_KEY}", .wrong = secret_wrong_key,
-		.keep_secret = secret_whole, .left_out = keys_are_from_files},
+		.check = secret_whole, .left_out = keys_are_from_files},
 	{.name = "api_key_file", .type = OPTION_TEXTS, .flags = OPTION_LAZY | OPTION_NULLABLE,
 		.at = AT(portal.api_key_files), .second = AT(portal.n_api_key_files),
 		.problem = AT(portal.api_key_problem), .wrong = wrong_path},
@@ -163,7 +157,7 @@ static const struct option_def portal_options[] = {
 		.words = ip_words, .first_word = IP_ANY},
 	{.name = "proxy", .type = OPTION_TEXT,
 		.flags = OPTION_NULLABLE | OPTION_SECRET | OPTION_SCRUBBED, .at = AT(portal.proxy),
-		.wrong = address_wrong_proxy, .keep_secret = secret_proxy},
+		.wrong = address_wrong_proxy, .check = secret_proxy},
 	{.name = "ca_file", .type = OPTION_TEXT, .flags = OPTION_NULLABLE, .at = AT(portal.ca_file),
 		.wrong = wrong_path},
 	{.name = "breaker", .type = OPTION_SECTION, .section = breaker_options},
@@ -174,13 +168,13 @@ static const struct option_def database_options[] = {
 	{.name = "dsn", .type = OPTION_TEXT,
 		.flags = OPTION_SECRET | OPTION_SCRUBBED | OPTION_LAZY | OPTION_NULLABLE,
 		.at = AT(database.dsn), .problem = AT(database.dsn_problem),
-		.fallback = "${DATABASE_URL:-dbname=ogdsync}", .keep_secret = secret_dsn},
+		.fallback = "${DATABASE_URL:-dbname=ogdsync}", .check = secret_dsn},
 	{.name = "create_tables", .type = OPTION_BOOL, .at = AT(database.create_tables),
 		.fallback = "false"},
 	{.name = "owner_dsn", .type = OPTION_TEXT,
 		.flags = OPTION_SECRET | OPTION_SCRUBBED | OPTION_LAZY | OPTION_NULLABLE,
 		.at = AT(database.owner_dsn), .problem = AT(database.owner_dsn_problem),
-		.keep_secret = secret_dsn},
+		.check = secret_dsn},
 	{.name = "statement_timeout", .type = OPTION_DURATION,
 		.at = AT(database.statement_timeout_ms), .fallback = "5m", .min = 100,
 		.max = 30 * DAY},
@@ -236,9 +230,9 @@ static const struct option_def log_options[] = {
 static const struct option_def alerts_options[] = {
 	{.name = "webhook", .type = OPTION_TEXT, .flags = OPTION_NULLABLE | OPTION_SECRET,
 		.at = AT(alerts.webhook), .wrong = address_wrong_webhook,
-		.keep_secret = secret_whole},
+		.check = secret_whole},
 	{.name = "webhook_secret", .type = OPTION_TEXT, .flags = OPTION_NULLABLE | OPTION_SECRET,
-		.at = AT(alerts.webhook_secret), .keep_secret = secret_whole},
+		.at = AT(alerts.webhook_secret), .check = secret_whole},
 	{.name = "notify_channel", .type = OPTION_TEXT, .flags = OPTION_NULLABLE,
 		.at = AT(alerts.notify_channel), .fallback = "ogdsync", .wrong = wrong_name},
 	{.name = "after_failures", .type = OPTION_NUMBER, .at = AT(alerts.after_failures),
@@ -266,7 +260,7 @@ const struct option_def config_options[] = {
 	{.name = "alerts", .type = OPTION_SECTION, .section = alerts_options},
 	{.name = "history", .type = OPTION_SECTION, .section = history_options},
 	{.name = "timezone", .type = OPTION_TEXT, .at = AT(timezone), .fallback = "Asia/Kolkata",
-		.wrong = wrong_timezone},
+		.check = check_timezone},
 	{0},
 };
 

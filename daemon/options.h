@@ -65,8 +65,8 @@ struct option_def {
 	const struct option_def *section;
 	/* A text, or each of a list: what is wrong with it, or NULL. */
 	const char *(*wrong)(const char *text);
-	/* Of a secret: make it known to the scrubber. */
-	void (*keep_secret)(struct option_reader *reader, const struct yaml_node *node);
+	/* The same for what says more than a fixed text, or has something to do with each. */
+	void (*check)(struct option_reader *reader, const struct yaml_node *node);
 	void (*read)(struct option_reader *reader, const struct yaml_node *node, void *base);
 	void (*write)(struct outline *out, const char *name, const void *base);
 	bool (*left_out)(const void *base); /* true: writing it would say too much */
@@ -88,6 +88,13 @@ void options_read(struct option_reader *reader, const struct option_def *table,
 
 /* Write what options_read() would read back, as entries of the mapping that is open. */
 void options_write(struct outline *out, const struct option_def *table, const void *base);
+
+/* The place of a value. */
+#define OPTION_FIELD(type, base, at) ((type *)(void *)((char *)(base) + (at)))
+
+/* One value, whatever its type. */
+void option_read(struct option_reader *reader, const struct option_def *def,
+	const struct yaml_node *node, void *base);
 
 /* ---- for options that are read by hand ---- */
 

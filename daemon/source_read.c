@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "daemon/config_private.h"
-#include "daemon/units.h"
+#include "lib/cron.h"
 
 #define AT(field) offsetof(struct source, field)
 
@@ -36,7 +36,7 @@ static const char *wrong_resource(const char *text)
 }
 
 /* Which of the letters a date format must hold each once, and which it may. */
-static const char *wrong_format(const char *text, const char *may)
+const char *source_wrong_format(const char *text, const char *may)
 {
 	bool has[128] = {false};
 
@@ -59,49 +59,37 @@ static const char *wrong_format(const char *text, const char *may)
 
 static const char *wrong_date_format(const char *text)
 {
-	return wrong_format(text, "dmYHMSz");
-}
-
-static const char *wrong_day_format(const char *text)
-{
-	return wrong_format(text, "dmY") ? "must be made of %d, %m and %Y" : NULL;
-}
-
-static bool is_param(const char *text, const char *name)
-{
-	size_t n = strlen(name), len = strlen(text);
-
-	return strncmp(text, name, n) == 0 && text[n] == '[' && len > n + 2 && text[len - 1] == ']';
-}
-
-static const char *wrong_slice_filter(const char *text)
-{
-	return is_param(text, "filters") ? NULL
-					 : "must be a parameter such as filters[Arrival_Date]";
+	return source_wrong_format(text, "dmYHMSz");
 }
 
 static const char *wrong_filter(const char *text)
 {
-	return is_param(text, "filters") || is_param(text, "range") || is_param(text, "notfilters")
+	return source_is_param(text, "filters") || source_is_param(text, "range") ||
+			source_is_param(text, "notfilters")
 		? NULL
 		: "must be a parameter such as filters[state] or range[date][gte]";
 }
 
-/* Five fields; what they may hold is checked when they are compiled. */
-static const char *wrong_schedule(const char *text)
+/* The column is that of what is wrong, where the text stands as it was written. */
+static void check_cron(struct option_reader *reader, const struct yaml_node *node)
 {
-	unsigned n_fields = 0;
+	struct problem_place place = yaml_place(node);
+	struct error error = {0};
+	struct cron cron;
+	unsigned at = 0;
 
-	if (text[strspn(
-		    text, "0123456789*,-/ ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")]) {
-		return "must be five fields of cron";
+	if (cron_parse(yaml_text(node), &cron, &at, &error) == 0) {
+		return;
 	}
-	for (const char *p = text; *p;) {
-		p += strspn(p, " ");
-		n_fields += *p != '\0';
-		p += strcspn(p, " ");
+	if (node->expanded.n_names > 0) {
+		yaml_problem(reader->problems, node, "schedule: is no line of cron (from ${%s})",
+			node->expanded.names[0]);
+		return;
 	}
-	return n_fields == 5 ? NULL : "must be five fields of cron";
+	if (!node->expanded.has_variable) {
+		place.column += at + !node->plain;
+	}
+	problems_add(reader->problems, place, "schedule: %s", error.text);
 }
 
 /* ---- fields ---- */
@@ -169,7 +157,7 @@ static void write_fields(struct outline *out, const char *name, const void *base
 }
 
 /* The column that `node` names, which must have a field here; -1 and a problem if not. */
-static int read_served_column(struct option_reader *reader, const struct source *source,
+int source_read_column(struct option_reader *reader, const struct source *source,
 	const struct yaml_node *node, const char *option)
 {
 	int column = dataset_read_column(reader, source->dataset, node, option);
@@ -198,7 +186,7 @@ static void read_sort(struct option_reader *reader, const struct yaml_node *node
 	}
 	source->sort = option_alloc(reader, node->n_children, sizeof(*source->sort));
 	for (node = node->first; node && source->sort; node = node->next) {
-		int column = read_served_column(reader, source, node, "sort");
+		int column = source_read_column(reader, source, node, "sort");
 
 		if (column >= 0) {
 			source->sort[source->n_sort++] = (unsigned)column;
@@ -283,95 +271,15 @@ static void write_filters(struct outline *out, const char *name, const void *bas
 	outline_close(out);
 }
 
-/* ---- slices ---- */
-
-static void read_by(struct option_reader *reader, const struct yaml_node *node, void *base)
-{
-	struct source *source = base;
-	const struct dataset *dataset = source->dataset;
-	int column = read_served_column(reader, source, node, "by");
-
-	if (column >= 0 && column != dataset->date) {
-		yaml_problem(reader->problems, node, "by: \"%s\" is not the dataset's date%s%s%s",
-			yaml_text(node), dataset->date < 0 ? "; it has none" : " (",
-			dataset->date < 0 ? "" : dataset->columns[dataset->date].name,
-			dataset->date < 0 ? "" : ")");
-		return;
-	}
-	source->slice.by = column;
-}
-
-static void write_by(struct outline *out, const char *name, const void *base)
-{
-	const struct source *source = base;
-
-	outline_text(out, name, source->dataset->columns[source->slice.by].name);
-}
-
-static void read_split_by(struct option_reader *reader, const struct yaml_node *node, void *base)
-{
-	struct source *source = base;
-	int column = read_served_column(reader, source, node, "by");
-
-	if (column >= 0 && source->dataset->columns[column].type != COLUMN_TEXT) {
-		yaml_problem(reader->problems, node, "by: \"%s\" is of type %s, not text",
-			yaml_text(node), column_type_name(source->dataset->columns[column].type));
-		return;
-	}
-	source->slice.split_by = column;
-}
-
-static void write_split_by(struct outline *out, const char *name, const void *base)
-{
-	const struct source *source = base;
-
-	outline_text(out, name, source->dataset->columns[source->slice.split_by].name);
-}
-
-static void read_split(struct option_reader *reader, const struct yaml_node *node, void *base);
-static void write_split(struct outline *out, const char *name, const void *base);
-static void read_slice(struct option_reader *reader, const struct yaml_node *node, void *base);
-static void write_slice(struct outline *out, const char *name, const void *base);
-static void read_heal(struct option_reader *reader, const struct yaml_node *node, void *base);
-static void write_heal(struct outline *out, const char *name, const void *base);
-
-/* ---- the tables ---- */
+/* ---- the table ---- */
 
 /* clang-format off */
-
-static const struct option_def split_options[] = {
-	{.name = "by", .type = OPTION_SPECIAL, .flags = OPTION_REQUIRED, .read = read_split_by,
-		.write = write_split_by},
-	{.name = "filter", .type = OPTION_TEXT, .flags = OPTION_REQUIRED,
-		.at = AT(slice.split_filter), .wrong = wrong_slice_filter},
-	{0},
-};
-
-static const struct option_def slice_options[] = {
-	{.name = "by", .type = OPTION_SPECIAL, .flags = OPTION_REQUIRED, .read = read_by,
-		.write = write_by},
-	{.name = "filter", .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .at = AT(slice.filter),
-		.wrong = wrong_slice_filter},
-	{.name = "format", .type = OPTION_TEXT, .at = AT(slice.format), .fallback = "%d-%m-%Y",
-		.wrong = wrong_day_format},
-	{.name = "lookback", .type = OPTION_DAYS, .at = AT(slice.lookback_days), .fallback = "3d",
-		.max = 366},
-	{.name = "split", .type = OPTION_SPECIAL, .read = read_split, .write = write_split},
-	{0},
-};
-
-static const struct option_def heal_options[] = {
-	{.name = "from", .type = OPTION_DATE, .flags = OPTION_REQUIRED, .at = AT(heal.from_day)},
-	{.name = "max_slices_per_day", .type = OPTION_NUMBER, .at = AT(heal.max_slices_per_day),
-		.fallback = "40", .min = 1, .max = 10000},
-	{0},
-};
 
 static const struct option_def source_options[] = {
 	{.name = "resource", .type = OPTION_TEXT, .flags = OPTION_REQUIRED, .at = AT(resource),
 		.wrong = wrong_resource},
 	{.name = "schedule", .type = OPTION_TEXTS, .at = AT(schedules), .second = AT(n_schedules),
-		.wrong = wrong_schedule},
+		.check = check_cron},
 	{.name = "every", .type = OPTION_DURATION, .flags = OPTION_NULLABLE, .at = AT(every_ms),
 		.min = MINUTE, .max = 366 * DAY},
 	{.name = "jitter", .type = OPTION_DURATION, .at = AT(jitter_ms), .fallback = "0s",
@@ -385,72 +293,12 @@ static const struct option_def source_options[] = {
 	{.name = "date_format", .type = OPTION_TEXTS, .at = AT(date_formats),
 		.second = AT(n_date_formats), .fallback = "%d/%m/%Y", .wrong = wrong_date_format},
 	{.name = "filters", .type = OPTION_SPECIAL, .read = read_filters, .write = write_filters},
-	{.name = "slice", .type = OPTION_SPECIAL, .read = read_slice, .write = write_slice},
-	{.name = "heal", .type = OPTION_SPECIAL, .read = read_heal, .write = write_heal},
+	{.name = "slice", .type = OPTION_SPECIAL, .read = source_read_slice, .write = source_write_slice},
+	{.name = "heal", .type = OPTION_SPECIAL, .read = source_read_heal, .write = source_write_heal},
 	{0},
 };
 
 /* clang-format on */
-
-static void read_split(struct option_reader *reader, const struct yaml_node *node, void *base)
-{
-	if (!yaml_is_null(node)) {
-		options_read(reader, split_options, node, base);
-	}
-}
-
-static void write_split(struct outline *out, const char *name, const void *base)
-{
-	const struct source *source = base;
-
-	if (source->slice.split_by >= 0) {
-		outline_open(out, name);
-		options_write(out, split_options, base);
-		outline_close(out);
-	}
-}
-
-static void read_slice(struct option_reader *reader, const struct yaml_node *node, void *base)
-{
-	struct source *source = base;
-
-	if (!yaml_is_null(node)) {
-		source->slice.sliced = true;
-		options_read(reader, slice_options, node, source);
-	}
-}
-
-static void write_slice(struct outline *out, const char *name, const void *base)
-{
-	const struct source *source = base;
-
-	if (source->slice.sliced) {
-		outline_open(out, name);
-		options_write(out, slice_options, base);
-		outline_close(out);
-	}
-}
-
-static void read_heal(struct option_reader *reader, const struct yaml_node *node, void *base)
-{
-	struct source *source = base;
-
-	if (!yaml_is_null(node)) {
-		source->heal.enabled = true;
-		options_read(reader, heal_options, node, source);
-	}
-}
-
-static void write_heal(struct outline *out, const char *name, const void *base)
-{
-	const struct source *source = base;
-
-	if (source->heal.enabled) {
-		outline_open(out, name);
-		options_write(out, heal_options, base);
-		outline_close(out);
-	}
-}
 
 static void check_schedule(
 	struct option_reader *reader, const struct yaml_node *node, const struct source *source)

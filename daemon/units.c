@@ -8,7 +8,8 @@
 #include "daemon/units.h"
 
 #include <string.h>
-#include <time.h>
+
+#include "lib/civil.h"
 
 struct unit {
 	const char *name;
@@ -182,18 +183,34 @@ void units_put_span(struct buffer *out, uint64_t min_ms, uint64_t max_ms)
 	units_put_duration(out, max_ms);
 }
 
+/* `n` digits at `text`, or -1. */
+static int digits(const char *text, unsigned n)
+{
+	int v = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!is_digit(text[i])) {
+			return -1;
+		}
+		v = v * 10 + (text[i] - '0');
+	}
+	return v;
+}
+
 bool units_time_of_day(const char *text, unsigned *ret_s)
 {
-	unsigned h, m;
+	int hour, minute;
 
-	if (strlen(text) != 5 || !is_digit(text[0]) || !is_digit(text[1]) || text[2] != ':' ||
-		!is_digit(text[3]) || !is_digit(text[4])) {
+	if (strlen(text) != 5 || text[2] != ':') {
 		return false;
 	}
-	h = (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
-	m = (unsigned)(text[3] - '0') * 10 + (unsigned)(text[4] - '0');
-	*ret_s = h * 3600 + m * 60;
-	return h < 24 && m < 60;
+	hour = digits(text, 2);
+	minute = digits(text + 3, 2);
+	if (hour < 0 || hour > 23 || minute < 0 || minute > 59) {
+		return false;
+	}
+	*ret_s = (unsigned)(hour * 3600 + minute * 60);
+	return true;
 }
 
 void units_put_time_of_day(struct buffer *out, unsigned s)
@@ -203,35 +220,25 @@ void units_put_time_of_day(struct buffer *out, unsigned s)
 
 bool units_date(const char *text, int32_t *ret_day)
 {
-	struct tm tm = {0};
-	time_t t;
-	char again[16];
+	int year, month, day;
 
 	if (strlen(text) != 10 || text[4] != '-' || text[7] != '-') {
 		return false;
 	}
-	for (unsigned i = 0; i < 10; i++) {
-		if (i != 4 && i != 7 && !is_digit(text[i])) {
-			return false;
-		}
-	}
-	if (strptime(text, "%Y-%m-%d", &tm) != text + 10) {
+	year = digits(text, 4);
+	month = digits(text + 5, 2);
+	day = digits(text + 8, 2);
+	if (year < 1 || month < 1 || month > 12 || day < 1 ||
+		day > civil_days_in_month(year, month)) {
 		return false;
 	}
-	/* The 31st of February becomes another day: written again it is another text. */
-	t = timegm(&tm);
-	*ret_day = (int32_t)(t / 86400);
-	return strftime(again, sizeof(again), "%Y-%m-%d", &tm) == 10 && strcmp(text, again) == 0;
+	*ret_day = (int32_t)civil_to_day(year, month, day);
+	return true;
 }
 
 void units_put_date(struct buffer *out, int32_t day)
 {
-	time_t t = (time_t)day * 86400;
-	char text[16] = "";
-	struct tm tm;
+	struct civil civil = civil_from_day(day);
 
-	if (gmtime_r(&t, &tm)) {
-		strftime(text, sizeof(text), "%Y-%m-%d", &tm);
-	}
-	buffer_append_str(out, text);
+	buffer_printf(out, "%04d-%02d-%02d", civil.year, civil.month, civil.day);
 }

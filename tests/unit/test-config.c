@@ -436,7 +436,15 @@ static void test_dataset_problems(void **state)
 			"12:29: day: expected the name of a field"},
 		{HEAD SOURCE "    " /* flow mapping is closed; a new source */ "\n"
 			     "  b:\n    " RESOURCE "\n    " FIELDS "\n    schedule: \"* * *\"\n",
-			"15:15: schedule: must be five fields of cron, found \"* * *\""},
+			"15:16: schedule: a cron line has 5 fields (minute hour day month "
+			"weekday), "
+			"not 3"},
+		{HEAD "sources:\n  b:\n    " RESOURCE "\n    " FIELDS
+		      "\n    schedule: [\"0 1 * * *\", \"0 25 * * *\"]\n",
+			"13:32: schedule: hour 25 is not within 0-23"},
+		{HEAD "sources:\n  b:\n    " RESOURCE "\n    " FIELDS
+		      "\n    schedule: ${TEST_GEHEIM}\n",
+			"13:15: schedule: is no line of cron (from ${TEST_GEHEIM})"},
 		{HEAD "sources:\n  b:\n    " RESOURCE "\n    " FIELDS "\n    schedule: 0 1 * * *\n"
 		      "    every: 5h\n",
 			"14:5: every: schedule is given too; one of them is enough"},
@@ -496,6 +504,7 @@ static void test_dataset_problems(void **state)
 	const struct directory *d = *state;
 	unsigned n_bad = 0;
 
+	setenv("TEST_GEHEIM", "geheim", 1);
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		char expected[1024];
 
