@@ -1,6 +1,6 @@
 /*
- * How a source is cut into slices, and how its holes are healed. SPDX-License-Identifier:
- * Apache-2.0
+ * How a source is cut into slices, and how its holes are healed.
+ * SPDX-License-Identifier: Apache-2.0
  */
 
 #include <string.h>

@@ -77,30 +77,28 @@ static const char *put_variable(struct expansion *e, const char *p)
 	size_t len = name_len(p);
 	char *name = copy(e, p, len);
 	const char *value;
+	bool has_default;
 
 	if (!name) {
 		return NULL;
 	}
-	e->problem = "expected ${NAME} or ${NAME:-default}";
-	if (len == 0) {
-		return NULL;
-	}
 	p += len;
 	value = e->lookup(e->arg, name);
-	if (strncmp(p, ":-", 2) == 0) {
-		bool wanted = !value || !*value;
-
-		p = put_default(e, p + 2, wanted);
-		value = wanted ? "" : value;
+	has_default = len > 0 && strncmp(p, ":-", 2) == 0;
+	if (has_default && value && !*value) {
+		value = NULL;
 	}
-	if (!p || *p != '}') {
+	if (has_default) {
+		p = put_default(e, p + 2, !value);
+	}
+	if (len == 0 || !p || *p != '}') {
+		e->problem = e->problem ? e->problem : "expected ${NAME} or ${NAME:-default}";
 		return NULL;
 	}
-	e->problem = NULL;
 	e->expanded.has_variable = true;
 	if (value) {
 		put_value(e, name, value);
-	} else if (!e->expanded.missing) {
+	} else if (!has_default && !e->expanded.missing) {
 		e->expanded.missing = name;
 	}
 	return p;

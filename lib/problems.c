@@ -146,6 +146,6 @@ const char *problem_quote(const char *text, char buf[static PROBLEM_QUOTE_BYTES]
 
 		*p++ = c < ' ' || c == 0x7f ? '?' : (char)c;
 	}
-	strcpy(p, text[n] ? "...\"" : "\"");
+	snprintf(p, (size_t)(buf + PROBLEM_QUOTE_BYTES - p), "%s\"", text[n] ? "..." : "");
 	return buf;
 }

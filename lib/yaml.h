@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * A small YAML document as a tree in which every node knows its place. SPDX-License-Identifier:
- * Apache-2.0
+ * A small YAML document as a tree in which every node knows its place.
+ * SPDX-License-Identifier: Apache-2.0
  *
  * For files that people write by hand: what makes a text mean something else than it says (anchors,
  * aliases, merge keys, tags, a second document, the same key twice) is refused. Scalars are texts

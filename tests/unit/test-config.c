@@ -1,111 +1,10 @@
 /*
- * daemon/config: every message that an operator can read, and what comes of a file that is right.
- * SPDX-License-Identifier: Apache-2.0
+ * daemon/config: every message that an operator can read. SPDX-License-Identifier: Apache-2.0
  *
  * The files are written to a directory of the test's own; reports name them relative to it.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "daemon/config.h"
-#include "lib/scrub.h"
-#include "tests/unit/data.h"
-
-#define KEY "579b464db66ec23bdd000001cafe0123"
-
-/* Small and right. */
-#define COLUMNS                                                                                    \
-	"columns:\n"                                                                               \
-	"  state: {type: text}\n"                                                                  \
-	"  day: {type: date}\n"                                                                    \
-	"  price: {type: numeric, nullable: true}\n"
-#define HEAD	 "dataset: d\ntable: s.t\ndate: day\n" COLUMNS "key: [state, day]\n"
-#define RESOURCE "resource: 9ef84268-d588-465a-a308-a864a43d0070"
-#define FIELDS	 "fields: {state: State, day: [day, Day], price: p}"
-#define SOURCE	 "sources:\n  live: {" RESOURCE ", " FIELDS "}\n"
-#define DATASET	 HEAD SOURCE
-
-struct directory {
-	char path[64];
-	char file[96];
-};
-
-static void write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fputs(text, file) >= 0, 1);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void put(const struct directory *d, const char *name, const char *text)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", d->path, name);
-	write_file(path, text);
-}
-
-static void discard(const struct directory *d, const char *name)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", d->path, name);
-	unlink(path);
-}
-
-static int setup(void **state)
-{
-	struct directory *d = calloc(1, sizeof(*d));
-	char path[96];
-
-	strcpy(d->path, "/tmp/ogdsync-config-XXXXXX");
-	assert_non_null(mkdtemp(d->path));
-	snprintf(d->file, sizeof(d->file), "%s/ogdsync.yaml", d->path);
-	snprintf(path, sizeof(path), "%s/datasets.d", d->path);
-	assert_int_equal(mkdir(path, 0700), 0);
-	put(d, "ogdsync.yaml", "");
-	put(d, "datasets.d/d.yaml", DATASET);
-	setenv("DATA_GOV_API_KEY", KEY, 1);
-	unsetenv("DATABASE_URL");
-	unsetenv("PGPASSWORD");
-	scrub_clear();
-	*state = d;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct directory *d = *state;
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", d->path);
-	assert_int_equal(system(command), 0);
-	free(d);
-	scrub_clear();
-	return 0;
-}
-
-/* Take the directory out of a report. */
-static void relative(const struct directory *d, char *text)
-{
-	size_t n = strlen(d->path) + 1;
-
-	for (char *p = text; (p = strstr(p, d->path)) && p[n - 1] == '/';) {
-		memmove(p, p + n, strlen(p + n) + 1);
-	}
-}
+#include "tests/unit/config_files.h"
 
 /* The report, or "" when the files are right. */
 static void load_report(const struct directory *d, struct buffer *report)
@@ -139,18 +38,6 @@ static unsigned differs(const struct directory *d, const char *expected)
 static void assert_report(const struct directory *d, const char *expected)
 {
 	assert_int_equal(differs(d, expected), 0);
-}
-
-static struct config *load_good(const struct directory *d)
-{
-	_cleanup_buffer_ struct buffer report = {0};
-	struct config *config = NULL;
-
-	if (config_load(d->file, &config, &report) < 0) {
-		print_error("%s", buffer_str(&report));
-		fail();
-	}
-	return config;
 }
 
 static void test_main_problems(void **state)
@@ -572,46 +459,6 @@ static void test_many_problems(void **state)
 		"datasets.d/d.yaml:11:1: unknown option \"c\"\n");
 }
 
-static void test_defaults(void **state)
-{
-	struct config *config = load_good(*state);
-	const struct source *source = config_source(config, "d", "live");
-
-	assert_string_equal(config->portal.base_url, "https://api.data.gov.in");
-	assert_int_equal(config->portal.n_api_keys, 1);
-	assert_string_equal(config->portal.api_keys[0], KEY);
-	assert_int_equal(config->portal.connect_timeout_ms, 20000);
-	assert_int_equal(config->portal.low_speed_bytes, 1024);
-	assert_int_equal(config->portal.low_speed_ms, 60000);
-	assert_int_equal(config->portal.page_bytes, 96 << 20);
-	assert_int_equal(config->portal.backoff_max_ms, 300000);
-	assert_int_equal(config->portal.breaker_after, 5);
-	assert_string_equal(config->database.dsn, "dbname=ogdsync");
-	assert_null(config->database.owner_dsn);
-	assert_int_equal(config->server.n_listen, 3);
-	assert_int_equal(config->server.listen[0].kind, LISTEN_UNIX);
-	assert_string_equal(config->server.listen[0].path, "/run/ogdsync/ogdsync.sock");
-	assert_string_equal(config->server.listen[2].host, "::1");
-	assert_int_equal(config->server.listen[2].port, 8642);
-	assert_int_equal(config->log.level, LOG_LEVEL_INFO);
-	assert_true(config->history.revisions_ms == UINT64_MAX);
-	assert_non_null(source);
-	assert_string_equal(source->label, "d/live");
-	assert_int_equal(source->page_size, 1000);
-	assert_int_equal(source->n_sort, 2);
-	assert_int_equal(source->n_schedules, 0);
-	assert_false(source->slice.sliced);
-	assert_int_equal(source->slice.split_by, -1);
-	assert_string_equal(source->date_formats[0], "%d/%m/%Y");
-	assert_int_equal(source->dataset->n_nulls, 4);
-	assert_int_equal(source->dataset->day_ends_s, 9 * 3600);
-	assert_int_equal(source->dataset->quarantine_limit_ppm, 50000);
-	assert_int_equal(source->dataset->fact_date, 1);
-	assert_null(config_source(config, "d", "dead"));
-	assert_null(config_dataset(config, "e"));
-	config_unref(config);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -620,7 +467,6 @@ int main(void)
 		TEST(test_dataset_problems),
 		TEST(test_files),
 		TEST(test_many_problems),
-		TEST(test_defaults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
