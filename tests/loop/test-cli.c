@@ -66,6 +66,13 @@ struct config *config_unref(struct config *config)
 	return NULL;
 }
 
+int config_require(const struct config *config, enum config_need need, struct error *error)
+{
+	(void)config;
+	(void)need;
+	return error_set(error, ERROR_REJECTED, "config", "config", "there is nothing in this one");
+}
+
 void config_dump(const struct config *config, struct buffer *out)
 {
 	(void)config;
