@@ -185,6 +185,11 @@ static void on_slice_loaded(void *arg, const struct load_result *result,
 	check_once(daemon);
 }
 
+static void on_loader_idle(void *arg)
+{
+	check_once(arg);
+}
+
 static void on_load_retry(void *arg, const char *uuid, const struct error *error)
 {
 	report_retry(((struct daemon *)arg)->report, uuid, error);
@@ -534,6 +539,7 @@ static int start_stages(struct daemon *daemon, struct error *error)
 		.config = config,
 		.on_state = on_database,
 		.on_slice = on_slice_loaded,
+		.on_idle = on_loader_idle,
 		.on_retry = on_load_retry,
 		.arg = daemon,
 	};

@@ -484,10 +484,14 @@ static void loader_work(struct loader *loader)
 {
 	struct item *item = TAILQ_FIRST(&loader->queue);
 
-	if (loader->phase != PHASE_IDLE || loader->closing || !item) {
+	if (loader->phase != PHASE_IDLE || loader->closing) {
 		return;
 	}
 	uv_timer_stop(&loader->timer);
+	if (!item) {
+		loader->options.on_idle(loader->options.arg);
+		return;
+	}
 	switch (item->kind) {
 	case ITEM_SLICE:
 		start_load(loader, item);

@@ -39,6 +39,8 @@ struct loader_options {
 	 * in the spool and is tried again after the next connect).
 	 */
 	void (*on_slice)(void *arg, const struct load_result *result, const struct error *error);
+	/* Nothing is left to do. */
+	void (*on_idle)(void *arg);
 	/* An attempt failed and will be repeated. */
 	void (*on_retry)(void *arg, const char *uuid, const struct error *error);
 	void *arg;

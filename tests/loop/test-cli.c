@@ -31,7 +31,11 @@
 #include "daemon/config.h"
 #include "lib/exitcode.h"
 
-/* The configuration that the commands find. */
+/* The configuration that the commands find: the linker puts these in place of the real ones. */
+
+int __wrap_config_load(const char *file, struct config **ret_config, struct buffer *report);
+struct config *__wrap_config_unref(struct config *config);
+void __wrap_config_dump(const struct config *config, struct buffer *out);
 
 static struct {
 	bool bad;
@@ -41,7 +45,7 @@ static struct {
 	char asked[256]; /* the file that was read */
 } fake;
 
-int config_load(const char *file, struct config **ret_config, struct buffer *report)
+int __wrap_config_load(const char *file, struct config **ret_config, struct buffer *report)
 {
 	snprintf(fake.asked, sizeof(fake.asked), "%s", file);
 	if (fake.bad) {
@@ -57,7 +61,7 @@ int config_load(const char *file, struct config **ret_config, struct buffer *rep
 	return 0;
 }
 
-struct config *config_unref(struct config *config)
+struct config *__wrap_config_unref(struct config *config)
 {
 	if (config) {
 		fake.n_refs--;
@@ -73,7 +77,7 @@ int config_require(const struct config *config, enum config_need need, struct er
 	return error_set(error, ERROR_REJECTED, "config", "config", "there is nothing in this one");
 }
 
-void config_dump(const struct config *config, struct buffer *out)
+void __wrap_config_dump(const struct config *config, struct buffer *out)
 {
 	(void)config;
 	buffer_append_str(out, "portal:\n  api_key: (hidden)\n");
