@@ -7,11 +7,12 @@
 #include <stdint.h>
 
 #include "daemon/dataset.h"
-#include "daemon/spool.h"
 #include "lib/attr.h"
 
+enum { PLAN_NAME_BYTES = 256 };
+
 struct plan_slice {
-	char name[SPOOL_SLICE_BYTES]; /* "all", "2026-11-19" */
+	char name[PLAN_NAME_BYTES]; /* "all", "2026-11-19" */
 	int32_t day;                  /* INT32_MIN: none */
 };
 

@@ -9,7 +9,7 @@
 
 #include "daemon/config.h"
 #include "daemon/loader.h"
-#include "daemon/run.h"
+#include "daemon/run_info.h"
 #include "daemon/status.h"
 #include "lib/clock.h"
 

@@ -21,26 +21,11 @@
 #include "daemon/loader.h"
 #include "daemon/plan.h"
 #include "daemon/portal.h"
+#include "daemon/run_info.h"
 #include "daemon/spool.h"
 #include "lib/clock.h"
 
 struct runner;
-
-/* A run as others may see it; borrowed for the call. */
-struct run_info {
-	int64_t id;
-	const struct source *source;
-	const char *trigger;
-	const char *slice; /* being fetched, or NULL */
-	int64_t started_us, finished_us; /* 0: not yet */
-	unsigned n_slices, n_settled;
-	struct fetch_progress progress; /* of the slice being fetched */
-	/* At the end: */
-	enum run_state state;
-	struct row_counts counts;
-	int32_t newest_day;   /* of its rows; INT32_MIN none */
-	const struct error *error; /* the first one; NULL for success */
-};
 
 struct runner_options {
 	uv_loop_t *loop;
