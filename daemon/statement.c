@@ -42,8 +42,14 @@ void statement_copy_revisions(const struct dataset *dataset, struct buffer *sql)
 
 int statement_day_key(const struct dataset *dataset)
 {
-	for (unsigned k = 0; k < dataset->n_key && dataset->fact_date >= 0; k++) {
-		if (k != (unsigned)dataset->fact_date) {
+	int date = dataset->fact_date;
+
+	/* A date that is no part of the key says nothing about where a key is stored. */
+	if (date < 0 || (unsigned)date >= dataset->n_key) {
+		return -1;
+	}
+	for (unsigned k = 0; k < dataset->n_key; k++) {
+		if (k != (unsigned)date) {
 			return dataset->fact[k].type == COLUMN_ID ? (int)k : -1;
 		}
 	}
