@@ -25,7 +25,7 @@ struct plan {
 	struct buffer *sql;
 	struct error *error;
 	int n_statements;
-	const char *schemas[MAX_SCHEMAS]; /* planned already */
+	const char *schemas[MAX_SCHEMAS]; /* that the datasets need */
 	unsigned n_schemas;
 };
 
@@ -141,11 +141,9 @@ struct wanted_column {
 };
 
 /* A table that exists must have these columns with these types and this key. */
-static int compare_table(struct plan *plan, const char *table, const struct wanted_column *columns,
-	unsigned n)
+static int compare_table(struct plan *plan, const char *schema, const char *table,
+	const struct wanted_column *columns, unsigned n)
 {
-	const char *schema = plan->dataset->schema;
-
 	for (unsigned i = 0; i < n; i++) {
 		const struct catalog_item *have = find(plan, 'c', schema, table, columns[i].name);
 
@@ -184,11 +182,13 @@ static void plan_schema(struct plan *plan, const char *schema)
 			return;
 		}
 	}
-	if (find(plan, 's', schema, "", "") || plan->n_schemas == MAX_SCHEMAS) {
+	if (plan->n_schemas < MAX_SCHEMAS) {
+		plan->schemas[plan->n_schemas++] = schema;
+	}
+	if (find(plan, 's', schema, "", "")) {
 		return;
 	}
-	plan->schemas[plan->n_schemas++] = schema;
-	buffer_append_str(plan->sql, "CREATE SCHEMA ");
+	buffer_append_str(plan->sql, "CREATE SCHEMA IF NOT EXISTS ");
 	pg_append_ident(plan->sql, schema);
 	end_statement(plan);
 }
@@ -239,7 +239,7 @@ static int plan_lookup(struct plan *plan, const struct lookup_def *lookup)
 			.type = "text",
 		};
 	}
-	return compare_table(plan, lookup->table, columns, n);
+	return compare_table(plan, lookup->schema, lookup->table, columns, n);
 }
 
 static void append_fact_columns(struct plan *plan)
@@ -312,7 +312,7 @@ static int plan_fact(struct plan *plan)
 		};
 	}
 	columns[dataset->n_fact] = (struct wanted_column){.name = "run_id", .type = "bigint"};
-	return compare_table(plan, dataset->table, columns, dataset->n_fact + 1);
+	return compare_table(plan, dataset->schema, dataset->table, columns, dataset->n_fact + 1);
 }
 
 static bool has_partition(const struct plan *plan, int32_t day)
@@ -539,8 +539,8 @@ int schema_plan(const struct config *config, const struct catalog *catalog, cons
 			return -1;
 		}
 	}
-	for (unsigned d = 0; writer && d < config->n_datasets; d++) {
-		plan_grants(&plan, config->datasets[d]->schema, writer);
+	for (unsigned i = 0; writer && i < plan.n_schemas; i++) {
+		plan_grants(&plan, plan.schemas[i], writer);
 	}
 	if (writer) {
 		plan_grants(&plan, "ogdsync", writer);
