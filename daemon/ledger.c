@@ -11,6 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A look that proved less takes nothing back from one that proved more, nor its numbers. */
+#define SQL_KEEP                                                                                   \
+	"(excluded.run < c.run OR excluded.state = 'missing'"                                      \
+	" OR c.state = 'complete' AND excluded.state <> 'complete'"                                \
+	" OR c.state IN ('open', 'partial') AND excluded.state = 'suspect')"
+
 #define SQL_TIME(n) "to_timestamp($" #n "::bigint / 1000000.0)"
 
 enum { NUMBER_BYTES = 24, MAX_PARAMS = 24 };
@@ -194,14 +200,15 @@ void ledger_cover(struct pg *pg, const struct ledger_cover *cover, pg_result_fn 
 		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
 		" " SQL_TIME(12) ", 1)"
 		" ON CONFLICT (dataset, source, slice) DO UPDATE SET"
-		/* A look that proved less takes nothing back from one that proved more. */
-		" state = CASE WHEN excluded.run < c.run OR excluded.state = 'missing'"
-		" OR c.state = 'complete' AND excluded.state <> 'complete'"
-		" OR c.state IN ('open', 'partial') AND excluded.state = 'suspect'"
-		" THEN c.state ELSE excluded.state END,"
-		" expected = coalesce(excluded.expected, c.expected),"
-		" received = excluded.received, distinct_rows = excluded.distinct_rows,"
-		" quarantined = excluded.quarantined, code = excluded.code,"
+		" state = CASE WHEN " SQL_KEEP " THEN c.state ELSE excluded.state END,"
+		" expected = CASE WHEN " SQL_KEEP " THEN c.expected"
+		" ELSE coalesce(excluded.expected, c.expected) END,"
+		" received = CASE WHEN " SQL_KEEP " THEN c.received ELSE excluded.received END,"
+		" distinct_rows = CASE WHEN " SQL_KEEP " THEN c.distinct_rows"
+		" ELSE excluded.distinct_rows END,"
+		" quarantined = CASE WHEN " SQL_KEEP " THEN c.quarantined"
+		" ELSE excluded.quarantined END,"
+		" code = CASE WHEN " SQL_KEEP " THEN c.code ELSE excluded.code END,"
 		" run = greatest(c.run, excluded.run),"
 		" checked_at = greatest(c.checked_at, excluded.checked_at),"
 		" attempts = c.attempts + 1",
@@ -251,7 +258,13 @@ int ledger_rejects_add(struct ledger_rejects *rejects, const struct ledger_rejec
 	pgarray_add_int4(&rejects->page, (int32_t)reject->page);
 	pgarray_add_int4(&rejects->position, (int32_t)reject->position);
 	rejects->n++;
-	return buffer_failed(&rejects->raw.bytes) || buffer_failed(&rejects->detail.bytes) ? -1 : 0;
+	return buffer_failed(&rejects->reason.bytes) || buffer_failed(&rejects->column.bytes) ||
+				       buffer_failed(&rejects->detail.bytes) ||
+				       buffer_failed(&rejects->raw.bytes) ||
+				       buffer_failed(&rejects->page.bytes) ||
+				       buffer_failed(&rejects->position.bytes)
+			       ? -1
+			       : 0;
 }
 
 size_t ledger_rejects_bytes(const struct ledger_rejects *rejects)
