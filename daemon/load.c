@@ -329,7 +329,9 @@ static void on_names(void *arg, const struct error *error)
 {
 	struct load *load = arg;
 
-	if (!error && lookup_wanted(load->options.lookups, load->lookup) > 0) {
+	/* After a cancel the rows may have been left out. */
+	if (!error && !load->canceled &&
+		lookup_wanted(load->options.lookups, load->lookup) > 0) {
 		error_set(&load->error, ERROR_RETRY, "load", "40001",
 			"somebody else is adding the same names to %s.%s",
 			dataset_of(load)->lookups[load->lookup].schema,
@@ -477,6 +479,9 @@ static enum step step_attach(struct load *load)
 	range = partition_of(dataset_of(load)->partition, day, suffix);
 	buffer_clear(&load->sql);
 	partition_create_sql(dataset_of(load), range, suffix, &load->sql);
+	if (buffer_failed(&load->sql)) {
+		return fail_memory(load);
+	}
 	pg_exec(load->options.pg, buffer_str(&load->sql), on_attached, load);
 	return STEP_WAIT;
 }
@@ -620,6 +625,7 @@ static void feed_copy(struct load *load)
 			copyrow_trailer(&load->piece);
 		}
 		if (buffer_failed(&load->piece)) {
+			error_no_memory(&load->error, "load");
 			pg_copy_fail(load->options.pg, "out of memory");
 			return;
 		}
@@ -868,6 +874,9 @@ static enum step step_cover(struct load *load)
 		cover_slice(load, &cover);
 	} else {
 		cover_day(&days[load->cover - 1], &name, &cover);
+	}
+	if (buffer_failed(&name)) {
+		return fail_memory(load);
 	}
 	cover.state = cover_state(load, cover.day);
 	ledger_cover(load->options.pg, &cover, on_covered, load);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/partition.h"
 #include "lib/hashmap.h"
 
 enum { DAY_NEVER_FIRST = INT32_MAX, DAY_NEVER_LAST = INT32_MIN };
@@ -111,6 +112,7 @@ static int new_entry(struct lookup *lookup, uint32_t *ret_slot)
 	};
 	buffer_append(&lookup->names, lookup->key.data, lookup->key.len);
 	if (buffer_failed(&lookup->names)) {
+		lookup->names.failed = false; /* what it holds is whole: the next load may have memory */
 		return -ENOMEM;
 	}
 	r = hashmap_put(lookup->slots, lookup->key.data, lookup->key.len, lookup->n_entries);
@@ -143,9 +145,7 @@ void lookup_select_sql(const struct lookup_set *set, unsigned l, struct buffer *
 		pg_append_ident(sql, set->dataset->columns[def->columns[c]].name);
 	}
 	buffer_append_str(sql, " FROM ");
-	pg_append_ident(sql, def->schema);
-	buffer_append_char(sql, '.');
-	pg_append_ident(sql, def->table);
+	append_table(sql, def->schema, def->table, "");
 }
 
 int lookup_take_row(struct lookup_set *set, unsigned l, const struct field *fields)
@@ -225,11 +225,6 @@ static void append_name_list(const struct lookup_set *set, unsigned l, const cha
 void lookup_insert_sql(const struct lookup_set *set, unsigned l, struct buffer *sql)
 {
 	const struct lookup_def *def = set->lookups[l].def;
-	_cleanup_buffer_ struct buffer table = {0};
-
-	pg_append_ident(&table, def->schema);
-	buffer_append_char(&table, '.');
-	pg_append_ident(&table, def->table);
 
 	buffer_append_str(sql, "WITH u AS (SELECT * FROM unnest(");
 	for (unsigned c = 0; c < def->n_columns; c++) {
@@ -237,7 +232,9 @@ void lookup_insert_sql(const struct lookup_set *set, unsigned l, struct buffer *
 	}
 	buffer_printf(sql, "$%u::date[]) AS u(", def->n_columns + 1);
 	append_name_list(set, l, "", sql);
-	buffer_printf(sql, ", day)), new AS (INSERT INTO %s (", buffer_str(&table));
+	buffer_append_str(sql, ", day)), new AS (INSERT INTO ");
+	append_table(sql, def->schema, def->table, "");
+	buffer_append_str(sql, " (");
 	append_name_list(set, l, "", sql);
 	buffer_append_str(sql, ", first_seen, last_seen) SELECT ");
 	append_name_list(set, l, "u.", sql);
@@ -247,14 +244,17 @@ void lookup_insert_sql(const struct lookup_set *set, unsigned l, struct buffer *
 	buffer_append_str(sql, ") SELECT * FROM new UNION ALL"
 			       " SELECT t.id, t.first_seen, t.last_seen, ");
 	append_name_list(set, l, "t.", sql);
-	buffer_printf(sql, " FROM u JOIN %s t ON ", buffer_str(&table));
+	buffer_append_str(sql, " FROM u JOIN ");
+	append_table(sql, def->schema, def->table, "");
+	buffer_append_str(sql, " t ON ");
 	for (unsigned c = 0; c < def->n_columns; c++) {
-		const char *name = set->dataset->columns[def->columns[c]].name;
+		const struct column *column = &set->dataset->columns[def->columns[c]];
 
 		buffer_append_str(sql, c > 0 ? " AND t." : "t.");
-		pg_append_ident(sql, name);
-		buffer_append_str(sql, " IS NOT DISTINCT FROM u.");
-		pg_append_ident(sql, name);
+		pg_append_ident(sql, column->name);
+		/* "=" can use the index, so it is taken wherever it will do. */
+		buffer_append_str(sql, column->nullable ? " IS NOT DISTINCT FROM u." : " = u.");
+		pg_append_ident(sql, column->name);
 	}
 }
 
@@ -305,9 +305,7 @@ void lookup_seen_sql(const struct lookup_set *set, unsigned l, struct buffer *sq
 	const struct lookup_def *def = set->lookups[l].def;
 
 	buffer_append_str(sql, "UPDATE ");
-	pg_append_ident(sql, def->schema);
-	buffer_append_char(sql, '.');
-	pg_append_ident(sql, def->table);
+	append_table(sql, def->schema, def->table, "");
 	buffer_append_str(sql, " t SET first_seen = least(t.first_seen, u.first),"
 			       " last_seen = greatest(t.last_seen, u.last), is_active = true"
 			       " FROM unnest($1::int[], $2::date[], $3::date[]) AS u(id, first, last)"

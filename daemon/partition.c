@@ -113,6 +113,7 @@ void append_table(struct buffer *out, const char *schema, const char *table, con
 	pg_append_ident(out, schema);
 	buffer_append_char(out, '.');
 	pg_append_ident(out, buffer_str(&name));
+	out->failed |= buffer_failed(&name);
 }
 
 void partition_create_sql(const struct dataset *dataset, struct day_range range, const char *suffix,
