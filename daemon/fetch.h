@@ -53,8 +53,9 @@ struct fetch_result {
 	struct spool_writer *writer;
 	bool replayable;
 	/*
-	 * Why the fetch stopped: RETRY (try the slice again later), REJECTED (stop the source, tell
-	 * somebody), CANCELED; NONE when the portal was asked to the end.
+	 * Why the fetch stopped: RETRY (try the slice again later), REJECTED (it is the same with
+	 * every slice of this source: stop, tell somebody), CANCELED; NONE when the portal was asked
+	 * to the end, whatever the outcome.
 	 */
 	struct error error;
 	bool sort_ignored; /* rows did not come in the order asked for */

