@@ -2,8 +2,8 @@
  * What a fetch does when an answer was not taken: pauses, what they cost, when it is too much.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Each failure is paid for out of the run's retry budget: the time that the request took, and the pause
- * behind it. A hold of the host that somebody has paid for already is not paid for twice. Waiting for
+ * Each failure is paid for out of the run's retry budget: the time that the request took, and the
+ * pause behind it. A hold of the host that was paid for already is not paid for twice. Waiting for
  * room in the spool costs nothing: that is not the portal's fault, and giving up would not help.
  */
 

@@ -698,6 +698,8 @@ static void goes_on_when_the_snapshot_grows(void **state)
 	assert_int_equal(w->result.outcome.expected, 75);
 	assert_int_equal(w->result.outcome.distinct, 75);
 	assert_int_equal(w->result.outcome.state, SLICE_PROVEN);
+	assert_true(w->model.descending[w->model.n_requests - 1]);
+	assert_false(w->result.sort_ignored); /* the second pass is to be descending */
 }
 
 static void asks_for_a_part_of_a_slice(void **state)
