@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "daemon/config.h"
+#include "daemon/unavailable.h"
 #include "lib/exitcode.h"
 
 /* 0 and the configuration, or the exit code and the report was printed. */
@@ -27,6 +28,13 @@ static int load(struct cli *cli, struct config **ret)
 		n_problems == 1 ? "" : "s");
 }
 
+static void print_unavailable(void *arg, const char *option, const char *effect)
+{
+	struct cli *cli = arg;
+
+	fprintf(cli->err, "ogdsync: %s is not available yet: %s\n", option, effect);
+}
+
 static int run_check(struct cli *cli)
 {
 	struct config *config;
@@ -39,6 +47,7 @@ static int run_check(struct cli *cli)
 	for (unsigned i = 0; i < config->n_datasets; i++) {
 		n_sources += config->datasets[i]->n_sources;
 	}
+	config_unavailable(config, print_unavailable, cli);
 	fprintf(cli->out, "%s: OK, %u dataset%s with %u source%s\n", config->file,
 		config->n_datasets, config->n_datasets == 1 ? "" : "s", n_sources,
 		n_sources == 1 ? "" : "s");

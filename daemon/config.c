@@ -319,6 +319,11 @@ struct config *config_unref(struct config *config)
 void config_unset_secrets(const struct config *config)
 {
 	for (const struct config_variable *v = config->variables; v; v = v->next) {
+		char *value = getenv(v->name);
+
+		if (value) {
+			explicit_bzero(value, strlen(value)); /* /proc/PID/environ shows these bytes */
+		}
 		unsetenv(v->name);
 	}
 }

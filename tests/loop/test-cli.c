@@ -57,6 +57,9 @@ int __wrap_config_load(const char *file, struct config **ret_config, struct buff
 	(*ret_config)->file = fake.asked;
 	(*ret_config)->server.listen = fake.listen;
 	(*ret_config)->server.n_listen = fake.n_listen;
+	(*ret_config)->history.runs_ms = (uint64_t)400 * 86400 * 1000;
+	(*ret_config)->history.quarantine_ms = (uint64_t)400 * 86400 * 1000;
+	(*ret_config)->history.revisions_ms = UINT64_MAX;
 	fake.n_refs++;
 	return 0;
 }
