@@ -53,9 +53,12 @@ static const char *wrong_host(const char *text)
 static void check_timezone(struct option_reader *reader, const struct yaml_node *node)
 {
 	char found[OPTION_FOUND_BYTES];
+	struct error error = {0};
 	struct zone *zone = NULL;
 
-	if (zone_load(NULL, yaml_text(node), &zone, NULL) < 0) {
+	if (zone_load(NULL, yaml_text(node), &zone, &error) < 0 && error.class == ERROR_RETRY) {
+		reader->problems->no_memory = true;
+	} else if (error_is_set(&error)) {
 		yaml_problem(reader->problems, node,
 			"timezone: is not a time zone of this machine%s",
 			option_found(node, 0, found));

@@ -5,6 +5,7 @@
 #include "tests/unit/config_files.h"
 
 #include "config.h"
+#include "daemon/config_private.h"
 #include "tests/unit/data.h"
 
 static void test_defaults(void **state)
@@ -452,6 +453,106 @@ static void test_shipped_comments(void **state)
 	assert_string_equal(buffer_str(&before), buffer_str(&after));
 }
 
+static struct data read_source(const char *directory, const char *name)
+{
+	char path[256];
+	struct data data;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("SOURCE_ROOT"), directory);
+	data = data_read_path(path, "", name);
+	assert_non_null(data.bytes);
+	return data;
+}
+
+static unsigned lacks(const char *page, const char *text)
+{
+	if (strstr(page, text)) {
+		return 0;
+	}
+	print_error("not documented: %s", text);
+	return 1;
+}
+
+/* A page names each option of a table, with its default. */
+static unsigned undocumented(const struct option_def *table, const char *page)
+{
+	unsigned n_bad = 0;
+	char text[160];
+
+	for (const struct option_def *def = table; def->name; def++) {
+		if (def->type == OPTION_SECTION) {
+			n_bad += undocumented(def->section, page);
+			continue;
+		}
+		snprintf(text, sizeof(text), "\n.It Ic %s Pq ", def->name);
+		n_bad += lacks(page, text);
+		/* The version is no word of a page. */
+		if (def->fallback && !strchr(def->fallback, '/')) {
+			const char *at = strstr(page, text);
+			const char *value = at ? strstr(at, def->fallback) : NULL;
+
+			n_bad += !value || value > strchr(at + 1, '\n');
+		}
+	}
+	return n_bad;
+}
+
+static void test_man_page(void **state)
+{
+	struct data page = read_source("man", "ogdsync.yaml.5");
+
+	(void)state;
+	assert_int_equal(undocumented(config_options, page.bytes), 0);
+	free(page.bytes);
+}
+
+/* The keys of a dataset's dump that are options and not names that people choose. */
+static bool is_dataset_option(const char *line, bool in_sources, const char *section)
+{
+	size_t indent = strspn(line, " ");
+
+	if (line[indent] == '"' || line[0] == '-' || line[0] == '#') {
+		return false;
+	}
+	return in_sources ? indent == 4 ||
+			(indent > 4 && strcmp(section, "fields") != 0 &&
+				strcmp(section, "filters") != 0)
+			  : indent == 0 || indent == 4;
+}
+
+static void test_dataset_man_page(void **state)
+{
+	_cleanup_buffer_ struct buffer dump = {0};
+	struct config *config = load_shipped(*state);
+	struct data page = read_source("man", "ogdsync-datasets.5");
+	unsigned n_bad = 0, n_options = 0;
+	char section[32] = "", text[64];
+	bool in_sources = false;
+
+	config_dump(config, &dump);
+	config_unref(config);
+	for (char *line = strtok(strstr(dump.data, "\n---\n") + 5, "\n"); line;
+		line = strtok(NULL, "\n")) {
+		const char *name = line + strspn(line, " ");
+		int len = (int)strcspn(name, ":");
+
+		if (name == line) {
+			in_sources = strcmp(line, "sources:") == 0;
+		}
+		if (in_sources && name == line + 4) {
+			snprintf(section, sizeof(section), "%.*s", len, name);
+		}
+		if (is_dataset_option(line, in_sources, section)) {
+			snprintf(text, sizeof(text), "\n.It Ic %.*s", len, name);
+			n_bad += lacks(page.bytes, text);
+			n_options++;
+		}
+	}
+	free(page.bytes);
+	assert_int_equal(n_bad, 0);
+	assert_true(n_options > 60);
+}
+
 /* Write the documents of a dump as files of their own. */
 static void put_dump(const struct directory *d, const char *dump)
 {
@@ -533,6 +634,8 @@ int main(void)
 		TEST(test_unset_and_reload),
 		TEST(test_shipped),
 		TEST(test_shipped_comments),
+		TEST(test_man_page),
+		TEST(test_dataset_man_page),
 		TEST(test_dump_again),
 	};
 
