@@ -34,6 +34,7 @@
 #include "daemon/api.h"
 #include "daemon/loader.h"
 #include "daemon/portal.h"
+#include "daemon/reader.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
 #include "daemon/schedule.h"
@@ -61,6 +62,7 @@ struct daemon {
 	struct spool *spool;
 	struct portal *portal;
 	struct loader *loader;
+	struct reader *reader;
 	struct runner *runner;
 	struct schedule *schedule;
 	struct report *report;
@@ -220,8 +222,28 @@ static void on_database(void *arg, enum loader_state state, const struct error *
 
 	report_database(daemon->report, state, error);
 	if (state == LOADER_UP) {
+		reader_start(daemon->reader);
 		recheck_loaded(daemon);
 	}
+	check_once(daemon);
+}
+
+/* ---- the lease ---- */
+
+static void fence(void *arg, struct buffer *sql)
+{
+	reader_fence_sql(((struct daemon *)arg)->reader, sql);
+}
+
+static void on_lease(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	if (daemon->stopping) {
+		return;
+	}
+	report_lease(daemon->report, reader_lease(daemon->reader));
+	loader_wake(daemon->loader);
 	check_once(daemon);
 }
 
@@ -249,6 +271,9 @@ static void check_once(struct daemon *daemon)
 	}
 	if (runner_is_idle(daemon->runner) && loader_is_idle(daemon->loader)) {
 		daemon_stop(daemon, "done");
+	} else if (reader_lease(daemon->reader)->state == LEASE_STANDBY) {
+		worse(daemon, EXITCODE_TRY_AGAIN);
+		daemon_stop(daemon, "another daemon holds the lease; what was fetched stays in the spool");
 	}
 }
 
@@ -537,10 +562,17 @@ static int start_stages(struct daemon *daemon, struct error *error)
 		.loop = &daemon->loop,
 		.clock = daemon->clock,
 		.config = config,
+		.fence = fence,
 		.on_state = on_database,
 		.on_slice = on_slice_loaded,
 		.on_idle = on_loader_idle,
 		.on_retry = on_load_retry,
+		.arg = daemon,
+	};
+	struct reader_options reader = {
+		.loop = &daemon->loop,
+		.config = config,
+		.on_lease = on_lease,
 		.arg = daemon,
 	};
 	struct runner_options runner = {
@@ -566,7 +598,9 @@ static int start_stages(struct daemon *daemon, struct error *error)
 		return error_no_memory(error, "daemon");
 	}
 	loader.spool = daemon->spool;
-	if (loader_new(&loader, &daemon->loader, error) < 0) {
+	reader.holder = spool_holder(daemon->spool);
+	if (loader_new(&loader, &daemon->loader, error) < 0 ||
+		reader_new(&reader, &daemon->reader, error) < 0) {
 		return -1;
 	}
 	runner.spool = daemon->spool;
@@ -619,16 +653,28 @@ static void close_handles(struct daemon *daemon)
 	daemon->n_handles = 0;
 }
 
-static void on_loader_closed(void *arg)
+static void on_reader_closed(void *arg)
 {
 	struct daemon *daemon = arg;
 
-	daemon->loader = NULL;
+	daemon->reader = NULL;
 	if (daemon->portal) {
 		portal_close(daemon->portal, on_part_closed, daemon);
 		daemon->portal = NULL;
 	}
 	close_handles(daemon);
+}
+
+static void on_loader_closed(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->loader = NULL;
+	if (daemon->reader) {
+		reader_close(daemon->reader, on_reader_closed, daemon);
+	} else {
+		on_reader_closed(daemon);
+	}
 }
 
 static void on_runner_closed(void *arg)

@@ -81,6 +81,7 @@ struct loader {
 	unsigned dataset, lookup;    /* in PHASE_LOOKUPS */
 	struct item_list queue, aside;
 	struct load *load;
+	struct buffer fence; /* of the present load */
 	bool closing;
 	unsigned n_open; /* handles and connections that closing waits for */
 	void (*on_closed)(void *arg);
@@ -427,6 +428,7 @@ static void start_load(struct loader *loader, const struct item *item)
 		.clock = loader->options.clock,
 		.memory_bytes = loader->config->load_memory_bytes,
 		.n_slices = item->n_slices,
+		.fence = buffer_str(&loader->fence),
 	};
 
 	loader->phase = PHASE_WORKING;
@@ -491,6 +493,11 @@ static void loader_work(struct loader *loader)
 	if (!item) {
 		loader->options.on_idle(loader->options.arg);
 		return;
+	}
+	buffer_clear(&loader->fence);
+	loader->options.fence(loader->options.arg, &loader->fence);
+	if (loader->fence.len == 0) {
+		return; /* loader_wake() comes when the lease is ours */
 	}
 	switch (item->kind) {
 	case ITEM_SLICE:
@@ -596,6 +603,7 @@ static void loader_free(struct loader *loader)
 	free(loader->lookups);
 	free_items(&loader->queue);
 	free_items(&loader->aside);
+	buffer_fini(&loader->fence);
 	config_unref(loader->config);
 	free(loader);
 }
@@ -625,6 +633,13 @@ int loader_new(const struct loader_options *options, struct loader **ret, struct
 	loader_connect(loader);
 	*ret = loader;
 	return 0;
+}
+
+void loader_wake(struct loader *loader)
+{
+	if (loader->phase == PHASE_IDLE) {
+		wait_ms(loader, 0);
+	}
 }
 
 enum loader_state loader_state(const struct loader *loader)

@@ -32,6 +32,11 @@ struct loader_options {
 	struct config *config; /* a reference is taken */
 	struct spool *spool;
 
+	/*
+	 * Appends the statement that a load transaction begins with, or nothing when we may not write:
+	 * then nothing is loaded until loader_wake().
+	 */
+	void (*fence)(void *arg, struct buffer *sql);
 	/* The state changed, or its error did. */
 	void (*on_state)(void *arg, enum loader_state state, const struct error *error);
 	/*
@@ -61,6 +66,9 @@ int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum 
 /* Book the end of a run, after all that was added before. Strings are copied. */
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
 	const char *code, const char *text, int64_t finished_us) must_check;
+
+/* The lease may be ours now: go on. */
+void loader_wake(struct loader *loader);
 
 enum loader_state loader_state(const struct loader *loader);
 const struct error *loader_error(const struct loader *loader); /* why not UP; may be unset */

@@ -45,6 +45,7 @@ struct report {
 	struct status status;
 	struct kept_sync last;
 	char slice[SPOOL_SLICE_BYTES];
+	char holder[LEASE_HOLDER_BYTES];
 	char database_error[ERROR_TEXT_BYTES];
 	unsigned n_database_errors;
 	char trouble[ERROR_TEXT_BYTES]; /* the last one that was logged of this slice */
@@ -445,6 +446,27 @@ void report_database(struct report *report, enum loader_state state, const struc
 		report->n_database_errors = 0;
 	}
 	report_systemd(report);
+}
+
+void report_lease(struct report *report, const struct lease_status *lease)
+{
+	static const enum status_lease states[] = {
+		[LEASE_UNKNOWN] = STATUS_LEASE_UNKNOWN,
+		[LEASE_HOLDER] = STATUS_LEASE_HOLDER,
+		[LEASE_STANDBY] = STATUS_LEASE_STANDBY,
+	};
+	bool same = report->status.lease.state == states[lease->state];
+
+	snprintf(report->holder, sizeof(report->holder), "%s", lease->holder);
+	report->status.lease.state = states[lease->state];
+	report->status.lease.holder = report->holder[0] ? report->holder : NULL;
+	report->status.lease.epoch = lease->epoch;
+	if (!same) {
+		log_at(NULL, lease->state == LEASE_HOLDER ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
+			"lease.changed", f_str("state", lease_state_name(lease->state)),
+			f_str("holder", report->status.lease.holder), f_i64("epoch", lease->epoch),
+			f_str("msg", error_is_set(&lease->error) ? lease->error.text : NULL));
+	}
 }
 
 /* ---- the document ---- */

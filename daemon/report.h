@@ -8,6 +8,7 @@
  */
 
 #include "daemon/config.h"
+#include "daemon/lease.h"
 #include "daemon/loader.h"
 #include "daemon/run_info.h"
 #include "daemon/status.h"
@@ -32,6 +33,8 @@ void report_loaded(struct report *report, const struct load_result *result,
 	const struct error *error);
 void report_retry(struct report *report, const char *uuid, const struct error *error);
 void report_database(struct report *report, enum loader_state state, const struct error *error);
+
+void report_lease(struct report *report, const struct lease_status *lease);
 
 /* What only others know, filled in by the daemon before each use of the document. */
 struct report_now {

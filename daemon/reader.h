@@ -1,0 +1,41 @@
+#pragma once
+
+/*
+ * The second connection to the database: holds the lease, and answers questions while the first one
+ * loads. SPDX-License-Identifier: Apache-2.0
+ *
+ * Owned by the daemon, who starts it when the schema is known to be there. Connects again by itself.
+ */
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "daemon/config.h"
+#include "daemon/lease.h"
+
+struct reader;
+
+struct reader_options {
+	uv_loop_t *loop;
+	struct config *config; /* a reference is taken */
+	const char *holder;    /* spool_holder() */
+	/* The lease was won, lost or cannot be known: see reader_lease(). */
+	void (*on_lease)(void *arg);
+	void *arg;
+};
+
+/* -1: with an error; *ret is then NULL, or must be closed. */
+int reader_new(const struct reader_options *options, struct reader **ret, struct error *error)
+	must_check;
+
+/* Connect, if it is not; want the lease. */
+void reader_start(struct reader *reader);
+
+/* Borrowed until the next turn of the loop. */
+const struct lease_status *reader_lease(struct reader *reader);
+
+/* The statement that a load transaction begins with, while we hold the lease; else "". Appended. */
+void reader_fence_sql(struct reader *reader, struct buffer *sql);
+
+/* Gives the lease up, so that another daemon need not wait for its end, and closes. */
+void reader_close(struct reader *reader, void (*on_closed)(void *arg), void *arg);
