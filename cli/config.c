@@ -10,19 +10,29 @@
 #include "daemon/unavailable.h"
 #include "lib/exitcode.h"
 
+/* A line for each; the last one may say how many more there are. */
+static unsigned count_problems(const char *report)
+{
+	unsigned n = 0, n_more;
+
+	for (const char *line = report; *line; line += *line == '\n') {
+		n += sscanf(line, "and %u more", &n_more) == 1 ? n_more : 1;
+		line += strcspn(line, "\n");
+	}
+	return n;
+}
+
 /* 0 and the configuration, or the exit code and the report was printed. */
 static int load(struct cli *cli, struct config **ret)
 {
 	_cleanup_buffer_ struct buffer report = {0};
 	const char *file = cli->n_operands > 0 ? cli->operands[0] : cli->config_file;
-	unsigned n_problems = 0;
+	unsigned n_problems;
 
 	if (config_load(file, ret, &report) == 0) {
 		return 0;
 	}
-	for (const char *p = buffer_str(&report); *p; p++) {
-		n_problems += *p == '\n';
-	}
+	n_problems = count_problems(buffer_str(&report));
 	fputs(buffer_str(&report), cli->err);
 	return cli_error(cli, EXITCODE_CONFIG, "%s: %u problem%s", file, n_problems,
 		n_problems == 1 ? "" : "s");

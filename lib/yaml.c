@@ -134,18 +134,17 @@ static struct yaml_node *node_new(struct parse *parse, enum yaml_kind kind)
 	return node;
 }
 
+/* What stands behind & * ! is not repeated: it may be a password that nobody put in quotes. */
 static void refuse_anchor_and_tag(
 	struct parse *parse, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
-	char quoted[PROBLEM_QUOTE_BYTES];
-
 	if (anchor) {
-		event_problem(parse, "anchors are not supported: %s",
-			problem_quote((const char *)anchor, quoted));
+		event_problem(parse,
+			"anchors are not supported (a text that begins with & needs quotes)");
 	}
 	if (tag) {
-		event_problem(parse, "tags are not supported: %s",
-			problem_quote((const char *)tag, quoted));
+		event_problem(
+			parse, "tags are not supported (a text that begins with ! needs quotes)");
 	}
 }
 
@@ -193,11 +192,10 @@ static struct yaml_node *parse_scalar(struct parse *parse, bool is_key)
 static struct yaml_node *parse_alias(struct parse *parse)
 {
 	struct yaml_node *node = node_new(parse, YAML_BROKEN);
-	char quoted[PROBLEM_QUOTE_BYTES];
 
 	if (node) {
-		event_problem(parse, "aliases are not supported: %s",
-			problem_quote((const char *)parse->event.data.alias.anchor, quoted));
+		event_problem(parse,
+			"aliases are not supported (a text that begins with * needs quotes)");
 		advance(parse);
 	}
 	return node;

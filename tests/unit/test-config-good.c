@@ -6,6 +6,8 @@
 
 #include "config.h"
 #include "daemon/config_private.h"
+#include "daemon/decode.h"
+#include "daemon/normalise.h"
 #include "tests/unit/data.h"
 
 static void test_defaults(void **state)
@@ -396,6 +398,110 @@ static void test_shipped(void **state)
 	config_unref(config);
 }
 
+struct served {
+	struct normaliser *normaliser;
+	struct arena arena;
+	unsigned n_rows, n_rejects;
+	struct field row[16];
+};
+
+static int on_record(void *arg, const struct record *record)
+{
+	struct served *served = arg;
+	struct reject reject = {0};
+
+	if (normalise(served->normaliser, record, &served->arena, served->row, &reject) == 0) {
+		served->n_rows++;
+	} else {
+		served->n_rejects++;
+	}
+	return 0;
+}
+
+static void serve(struct served *served, const struct source *source, const char *page)
+{
+	struct error error = {0};
+	struct envelope envelope;
+	struct decode *decode;
+
+	*served = (struct served){.n_rows = 0};
+	assert_true(source->dataset->n_columns <= N_ELEMENTS(served->row));
+	assert_int_equal(normaliser_new(source, &served->normaliser), 0);
+	normaliser_begin_page(served->normaliser);
+	assert_int_equal(decode_new(on_record, served, &decode), 0);
+	assert_int_equal(decode_feed(decode, page, strlen(page), &error), 0);
+	assert_int_equal(decode_finish(decode, &envelope, &error), 0);
+	assert_int_equal(normaliser_drift(served->normaliser), -1);
+	decode_free(decode);
+}
+
+static void served_fini(struct served *served)
+{
+	normaliser_free(served->normaliser);
+	arena_fini(&served->arena);
+}
+
+/* The shipped sources read records of the form that the portal serves. */
+static void test_shipped_records(void **state)
+{
+	static const struct {
+		const char *dataset, *source, *page;
+		int32_t day;
+	} cases[] = {
+		{"mandi_prices", "live",
+			"{\"records\":[{\"state\":\"Kerala\",\"district\":\"D\",\"market\":\"M\","
+			"\"commodity\":\"C\",\"variety\":\"V\",\"grade\":\"FAQ\","
+			"\"arrival_date\":\"20/11/2026\",\"min_price\":0,\"max_price\":12.5,"
+			"\"modal_price\":\"1,700\"}]}",
+			20777},
+		{"mandi_prices", "history",
+			"{\"records\":[{\"State\":\"Kerala\",\"District\":\"D\",\"Market\":\"M\","
+			"\"Commodity\":\"C\",\"Variety\":\"V\",\"Grade\":\"FAQ\","
+			"\"Arrival_Date\":\"20/11/2026\",\"Min_Price\":\"1\",\"Max_Price\":\"NA\","
+			"\"Modal_Price\":\"2\",\"Commodity_Code\":\"3\"}]}",
+			20777},
+		{"air_quality", "live",
+			"{\"records\":[{\"country\":\"India\",\"state\":\"Delhi\",\"city\":"
+			"\"Delhi\","
+			"\"station\":\"ITO, Delhi - CPCB\",\"last_update\":\"20-11-2026 23:00:00\","
+			"\"latitude\":\"28.63\",\"longitude\":\"77.24\","
+			"\"pollutant_id\":\"PM2.5\",\"min_value\":\"50\",\"max_value\":\"90\","
+			"\"avg_value\":\"NA\"}]}",
+			20777},
+		{"air_quality", "live",
+			"{\"records\":[{\"country\":\"India\",\"state\":\"Delhi\",\"city\":"
+			"\"Delhi\","
+			"\"station\":\"S\",\"last_update\":\"20-11-2026 00:00:00\","
+			"\"latitude\":\"28.63\",\"longitude\":\"77.24\","
+			"\"pollutant_id\":\"CO\",\"pollutant_min\":\"5\","
+			"\"pollutant_max\":\"9\",\"pollutant_avg\":\"7\"}]}",
+			20777},
+		{"pincode_directory", "all",
+			"{\"records\":[{\"circlename\":\"Delhi Circle\",\"regionname\":\"R\","
+			"\"divisionname\":\"New Delhi Central\",\"officename\":\"Sansad Marg HO\","
+			"\"pincode\":110001,\"officetype\":\"HO\",\"delivery\":\"Delivery\","
+			"\"district\":\"NEW DELHI\",\"statename\":\"DELHI\",\"latitude\":\"NA\","
+			"\"longitude\":\"77.2\"}]}",
+			0},
+	};
+	struct config *config = load_shipped(*state);
+
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		const struct source *source =
+			config_source(config, cases[i].dataset, cases[i].source);
+		struct served served;
+
+		serve(&served, source, cases[i].page);
+		assert_int_equal(served.n_rows, 1);
+		if (source->dataset->date >= 0) {
+			assert_int_equal(
+				field_to_date(served.row[source->dataset->date]), cases[i].day);
+		}
+		served_fini(&served);
+	}
+	config_unref(config);
+}
+
 /* An option that is commented out, `  # keep: 30d`, and not one that only may be given instead. */
 static bool is_option(const char *mark)
 {
@@ -633,6 +739,7 @@ int main(void)
 		TEST(test_secrets),
 		TEST(test_unset_and_reload),
 		TEST(test_shipped),
+		TEST(test_shipped_records),
 		TEST(test_shipped_comments),
 		TEST(test_man_page),
 		TEST(test_dataset_man_page),

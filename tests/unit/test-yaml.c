@@ -76,11 +76,14 @@ static void test_tree(void **state)
 			"f:2:1: the key \"a\" stands here twice (first at 1:1)\n"},
 		{"a: &x [*x, &y b]\n? {c: d}\n: e\nf: !t g\n",
 			"1:1{1:1 a=1:4[1:8! 1:12'b'] 4:1 f=4:4'g'}",
-			"f:1:4: anchors are not supported: \"x\"\n"
-			"f:1:8: aliases are not supported: \"x\"\n"
-			"f:1:12: anchors are not supported: \"y\"\n"
+			"f:1:4: anchors are not supported (a text that begins with & needs "
+			"quotes)\n"
+			"f:1:8: aliases are not supported (a text that begins with * needs "
+			"quotes)\n"
+			"f:1:12: anchors are not supported (a text that begins with & needs "
+			"quotes)\n"
 			"f:2:3: a key must be a single word\n"
-			"f:4:4: tags are not supported: \"!t\"\n"},
+			"f:4:4: tags are not supported (a text that begins with ! needs quotes)\n"},
 		{"<<: {a: b}\n\"<<\": c", "1:1{2:1 <<=2:7'c'}",
 			"f:1:1: merge keys (<<) are not supported\n"},
 		{"a: [b\n", NULL,
