@@ -74,6 +74,7 @@ struct daemon {
 	uv_signal_t signals[N_ELEMENTS(signals)];
 	unsigned n_handles; /* timers and signals that were begun */
 	unsigned n_commits; /* interrupted files on their way to .ready */
+	int64_t began_us;
 	bool stopping, once_begun;
 	int exit_code;
 };
@@ -355,6 +356,17 @@ static int queue_ready(void *arg, const struct spool_entry *entry)
 	return loader_add(daemon->loader, entry->header.uuid, 1, LOADER_READY);
 }
 
+/* Then the runs of earlier processes are over, whether they had come to an end or not. */
+static int queue_left_over(struct daemon *daemon, struct error *error)
+{
+	if (spool_visit(daemon->spool, 0, queue_ready, daemon, error) < 0) {
+		return -1;
+	}
+	return loader_close_runs(daemon->loader, daemon->began_us / 1000) < 0
+		       ? error_no_memory(error, "daemon")
+		       : 0;
+}
+
 static void on_recovered(void *arg, const struct error *error)
 {
 	struct daemon *daemon = arg;
@@ -364,11 +376,12 @@ static void on_recovered(void *arg, const struct error *error)
 		log_warning(NULL, "spool.interrupted", f_str("code", error->code),
 			f_msg(error->text));
 	}
-	/* Asked for all of them again: the loader finds those that it has in its ledger. */
 	if (daemon->n_commits == 0 && !daemon->stopping) {
 		struct error why = {.class = ERROR_NONE};
 
-		(void)!spool_visit(daemon->spool, 0, queue_ready, daemon, &why);
+		if (queue_left_over(daemon, &why) < 0) {
+			log_error(NULL, "spool.unreadable", f_str("code", why.code), f_msg(why.text));
+		}
 		check_once(daemon);
 	}
 }
@@ -413,10 +426,8 @@ static int take_over_spool(struct daemon *daemon, struct error *error)
 	if (spool_recover(daemon->spool, recover, daemon, error) < 0) {
 		return -1;
 	}
-	if (daemon->n_commits > 0) {
-		return 0; /* on_recovered() queues what is ready */
-	}
-	return spool_visit(daemon->spool, 0, queue_ready, daemon, error) < 0 ? -1 : 0;
+	/* Else on_recovered() does it, when the last of them is ready. */
+	return daemon->n_commits > 0 ? 0 : queue_left_over(daemon, error);
 }
 
 /* ---- what is asked over HTTP ---- */
@@ -739,6 +750,7 @@ int daemon_run(const struct daemon_options *options, struct error *error)
 		.options = *options,
 		.config = config_ref(options->config),
 		.clock = &clock_system,
+		.began_us = clock_wall_us(&clock_system),
 	};
 	int r = uv_loop_init(&daemon.loop);
 

@@ -317,3 +317,16 @@ void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_sta
 		" error = excluded.error, finished_at = excluded.finished_at",
 		p.list, p.n, on_result, arg);
 }
+
+void ledger_interrupt_runs(struct pg *pg, int64_t before, pg_result_fn on_result, void *arg)
+{
+	struct params p = {.n = 0};
+
+	add_number(&p, before);
+	pg_query(pg,
+		"UPDATE ogdsync.run r SET state = 'interrupted', code = 'interrupted',"
+		" error = 'the process ended before the run did', finished_at ="
+		" (SELECT max(s.loaded_at) FROM ogdsync.run_slice s WHERE s.run = r.id)"
+		" WHERE r.state = 'running' AND r.id < $1",
+		p.list, p.n, on_result, arg);
+}

@@ -97,3 +97,6 @@ void ledger_quarantine(struct pg *pg, const struct spool_header *header,
 /* A run is over. `code` and `text` are "" for success. */
 void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_state state,
 	const char *code, const char *text, int64_t finished_us, pg_result_fn on_result, void *arg);
+
+/* Runs below `before` that a dead process left open are `interrupted`; what they brought stays. */
+void ledger_interrupt_runs(struct pg *pg, int64_t before, pg_result_fn on_result, void *arg);

@@ -47,7 +47,7 @@ enum phase {
 	PHASE_WORKING,
 };
 
-enum item_kind { ITEM_SLICE, ITEM_RUN };
+enum item_kind { ITEM_SLICE, ITEM_RUN, ITEM_OPEN_RUNS };
 
 struct item {
 	TAILQ_ENTRY(item) entry;
@@ -57,7 +57,7 @@ struct item {
 	char uuid[SPOOL_UUID_BYTES];
 	unsigned n_slices;
 	enum loader_file file;
-	/* ITEM_RUN */
+	/* ITEM_RUN; of ITEM_OPEN_RUNS only run.id */
 	struct ledger_run run;
 	char dataset[SPOOL_NAME_BYTES], source[SPOOL_NAME_BYTES], trigger[SPOOL_NAME_BYTES];
 	enum run_state state;
@@ -506,6 +506,10 @@ static void loader_work(struct loader *loader)
 	case ITEM_RUN:
 		book_run(loader, item);
 		break;
+	case ITEM_OPEN_RUNS:
+		loader->phase = PHASE_WORKING;
+		ledger_interrupt_runs(loader->pg, item->run.id, on_run_booked, loader);
+		break;
 	}
 }
 
@@ -556,6 +560,19 @@ int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum 
 	keep(item->text, sizeof(item->text), text);
 	item->state = state;
 	item->finished_us = finished_us;
+	enqueue(loader, item);
+	return 0;
+}
+
+int loader_close_runs(struct loader *loader, int64_t before)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->kind = ITEM_OPEN_RUNS;
+	item->run.id = before;
 	enqueue(loader, item);
 	return 0;
 }

@@ -67,6 +67,9 @@ int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum 
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
 	const char *code, const char *text, int64_t finished_us) must_check;
 
+/* After all that was added before: runs below this id that are still open belong to dead processes. */
+int loader_close_runs(struct loader *loader, int64_t before) must_check;
+
 /* The lease may be ours now: go on. */
 void loader_wake(struct loader *loader);
 

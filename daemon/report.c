@@ -293,14 +293,17 @@ void report_spooled(struct report *report, const struct run_info *run)
 	struct log log;
 
 	report->status.running.run = 0;
-	if (report->status.database.state == STATUS_DATABASE_UP) {
+	if (report->status.database.state != STATUS_DATABASE_UP) {
+		error_set(&why, ERROR_RETRY, "run", "spooled", "waiting for the database%s%s",
+			report->database_error[0] ? ": " : "", report->database_error);
+	} else if (report->status.lease.state == STATUS_LEASE_STANDBY) {
+		error_set(&why, ERROR_RETRY, "run", "spooled",
+			"waiting for the lease, which another daemon holds");
+	} else {
 		return; /* it is being loaded */
 	}
 	run_context(&log, run);
-	log_warning(&log, "run.spooled",
-		f_msg("everything is fetched and safe in the spool; waiting for the database"));
-	error_set(&why, ERROR_RETRY, "run", "spooled", "waiting for the database%s%s",
-		report->database_error[0] ? ": " : "", report->database_error);
+	log_warning(&log, "run.spooled", f_msg(why.text));
 	waiting.state = RUN_SPOOLED;
 	waiting.error = &why;
 	keep_sync(&report->last, &waiting, clock_wall_us(report->clock));
