@@ -483,6 +483,10 @@ static int listen_all(struct daemon *daemon, struct error *error)
 		.arg = &daemon->api,
 	};
 
+	if (server->token_file &&
+		config_require(daemon->config, CONFIG_NEED_TOKEN, error) < 0) {
+		return -1;
+	}
 	daemon->api.source = (struct api_source){
 		.status = get_status, .checks = get_checks, .arg = daemon};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {
