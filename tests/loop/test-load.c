@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -22,6 +23,12 @@
 #include "tests/loop/helper/fail_alloc.h"
 #include "tests/loop/helper/pgloop.h"
 #include "tests/loop/helper/postgres.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#define UNDER_SANITIZER true
+#else
+#define UNDER_SANITIZER false
+#endif
 
 enum { DAY = 20776 /* 2026-11-19 */, MEMORY_BYTES = 4 * 1024 * 1024 };
 
@@ -409,7 +416,7 @@ static void test_all_new(void **state)
 static void test_replay_writes_nothing(void **state)
 {
 	struct rig *rig = *state;
-	char before[64], after[64];
+	char before[64], after[64], lsn[64], sql[128];
 	struct slice slice;
 
 	for (int64_t run = 1001; run <= 1004; run++) {
@@ -419,7 +426,13 @@ static void test_replay_writes_nothing(void **state)
 			"{\"State\":\"Kerala\",\"Market\":\"X\",\"Commodity\":\"Rice\","
 			"\"Day\":\"yesterday\",\"Price\":\"1\"}");
 		slice_end(rig, &slice);
+		postgres_value(
+			rig->postgres, "SELECT pg_current_wal_insert_lsn()", lsn, sizeof(lsn));
 		load(rig, &slice, run == 1001 ? "7 6 0 0 0 1" : "7 0 0 6 0 1");
+		snprintf(sql, sizeof(sql), "SELECT pg_current_wal_insert_lsn() - '%s'", lsn);
+		if (run > 1001) {
+			assert_in_range(postgres_number(rig->postgres, sql), 0, 1024);
+		}
 		if (run == 1001) {
 			postgres_sql(
 				rig->postgres, "UPDATE ogdsync.quarantine SET last_run = 9999");
@@ -735,6 +748,48 @@ static void test_spill(void **state)
 		"SELECT concat_ws(' ', (SELECT count(*) FROM m.market),"
 		" (SELECT count(*) FROM m.commodity))",
 		"300 100");
+}
+
+static long peak_rss_kib(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_maxrss;
+}
+
+/* One slice much larger than the memory; first, so that no other test has grown the heap. */
+static void test_memory(void **state)
+{
+	enum { N = 200000, MARKETS = 2000 };
+	struct rig *rig = *state;
+	struct slice slice;
+
+	rig->memory_bytes = 12 * 1024 * 1024;
+	for (int64_t run = 1; run <= 3; run++) {
+		slice_begin(rig, &slice, "prices", "history", "2026-11-19", run);
+		for (unsigned i = 0; i < N; i++) {
+			unsigned k = (unsigned)((uint64_t)i * 7919 % N);
+			char market[16], commodity[16], price[16];
+
+			snprintf(market, sizeof(market), "M%u", k % MARKETS);
+			snprintf(commodity, sizeof(commodity), "C%u", k / MARKETS);
+			snprintf(price, sizeof(price), "%u", run == 3 && k % 10 == 0 ? k + 1 : k);
+			add_price(&slice, market, commodity, "19/11/2026", "1", price);
+			if (i % 1000 == 999) {
+				end_page(&slice);
+			}
+		}
+		slice_end(rig, &slice);
+		load(rig, &slice,
+			run == 1	   ? "200000 200000 0 0 0 0"
+				: run == 2 ? "200000 0 0 200000 0 0"
+					   : "200000 0 20000 180000 0 0");
+	}
+	print_message("peak RSS %ld KiB\n", peak_rss_kib());
+	if (!UNDER_SANITIZER) {
+		assert_in_range(peak_rss_kib(), 1, 32 * 1024);
+	}
 }
 
 static void test_partition_on_demand(void **state)
@@ -1247,6 +1302,7 @@ static int stop_server(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		load_test(test_memory),
 		load_test(test_all_new),
 		load_test(test_replay_writes_nothing),
 		load_test(test_changes),
