@@ -9,6 +9,7 @@
 
 #include "daemon/intake.h"
 #include "daemon/normalise.h"
+#include "lib/civil.h"
 #include "lib/pg.h"
 
 enum { BOUND_TEXT_BYTES = 32 };
@@ -21,59 +22,34 @@ const char partition_list_sql[] =
 	" JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace"
 	" WHERE n.nspname = $1 AND p.relname = $2 AND c.relispartition";
 
-/* Days since 1970 of a civil date: Howard Hinnant, "chrono-compatible low-level date algorithms". */
-static int32_t days_from_civil(int y, unsigned m, unsigned d)
+static int32_t first_of_month(int year, int month)
 {
-	int era;
-	unsigned yoe, doy, doe;
-
-	y -= m <= 2;
-	era = (y >= 0 ? y : y - 399) / 400;
-	yoe = (unsigned)(y - era * 400);
-	doy = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
-	doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-	return era * 146097 + (int32_t)doe - 719468;
-}
-
-static void civil_from_days(int32_t day, int *ret_y, unsigned *ret_m)
-{
-	int32_t z = day + 719468;
-	int era = (z >= 0 ? z : z - 146096) / 146097;
-	unsigned doe = (unsigned)(z - era * 146097);
-	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	unsigned mp = (5 * doy + 2) / 153;
-
-	*ret_m = mp < 10 ? mp + 3 : mp - 9;
-	*ret_y = (int)yoe + era * 400 + (*ret_m <= 2);
+	return (int32_t)civil_to_day(month > 12 ? year + 1 : year, month > 12 ? 1 : month, 1);
 }
 
 struct day_range partition_of(enum partition_by by, int32_t day,
 	char suffix[static PARTITION_SUFFIX_BYTES])
 {
-	unsigned m;
-	int y;
+	struct civil date = civil_from_day(day);
 
-	civil_from_days(day, &y, &m);
 	if (by == PARTITION_MONTH) {
-		snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d_%02u", y, m);
+		snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d_%02d", date.year, date.month);
 		return (struct day_range){
-			.from = days_from_civil(y, m, 1),
-			.to = m == 12 ? days_from_civil(y + 1, 1, 1) : days_from_civil(y, m + 1, 1),
+			.from = first_of_month(date.year, date.month),
+			.to = first_of_month(date.year, date.month + 1),
 		};
 	}
-	snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d", y);
+	snprintf(suffix, PARTITION_SUFFIX_BYTES, "_%04d", date.year);
 	return (struct day_range){
-		.from = days_from_civil(y, 1, 1),
-		.to = days_from_civil(y + 1, 1, 1),
+		.from = first_of_month(date.year, 1),
+		.to = first_of_month(date.year + 1, 1),
 	};
 }
 
 /* One end of a bound: 'yyyy-mm-dd', MINVALUE or MAXVALUE. */
 static int parse_end(const char *text, int32_t *ret)
 {
-	int y;
-	unsigned m, d;
+	int y, m, d;
 
 	if (strcmp(text, "MINVALUE") == 0) {
 		*ret = INT32_MIN + 1;
@@ -83,10 +59,10 @@ static int parse_end(const char *text, int32_t *ret)
 		*ret = INT32_MAX;
 		return 0;
 	}
-	if (sscanf(text, "'%d-%u-%u'", &y, &m, &d) != 3) {
+	if (sscanf(text, "'%d-%d-%d'", &y, &m, &d) != 3) {
 		return -1;
 	}
-	*ret = days_from_civil(y, m, d);
+	*ret = (int32_t)civil_to_day(y, m, d);
 	return 0;
 }
 
