@@ -22,7 +22,7 @@
 
 #include "lib/arena.h"
 
-enum { REJECTS_FLUSH_BYTES = 256 * 1024, DAYS_MAX = 4096 };
+enum { REJECTS_FLUSH_BYTES = 256 * 1024, DAYS_MAX = 36600 };
 
 /* A normalised record that waits for its ids. */
 struct pending {
@@ -119,7 +119,7 @@ struct day_count *day_find(struct day_count *days, unsigned n_days, int32_t day)
 	return low < n_days && days[low].day == day ? &days[low] : NULL;
 }
 
-/* Days beyond the most that are kept are not lost, only not listed one by one in coverage. */
+/* A hundred years. Rows of days beyond are not lost, only not listed one by one in coverage. */
 static int count_day(struct intake *intake, int32_t day)
 {
 	struct day_count *found = day_find(intake->days, intake->n_days, day);
@@ -239,7 +239,10 @@ static int on_record(void *arg, const struct record *record)
 
 static enum intake_step fail(struct error *error, int r)
 {
-	if (!error_is_set(error)) {
+	if (r == -EMSGSIZE) {
+		error_set(error, ERROR_REJECTED, "load", "too_long",
+			"a row of the slice is too long to be sorted in `load.memory`");
+	} else if (!error_is_set(error)) {
 		error_errno(error, ERROR_RETRY, "load", r < -1 ? -r : ENOMEM, "reading pages");
 	}
 	return INTAKE_ERROR;

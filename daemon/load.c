@@ -1016,6 +1016,10 @@ static int open_parts(struct load *load, const char *uuid, struct error *error)
 		return -1;
 	}
 	load->result.header = *spool_reader_header(load->reader);
+	if (!spool_reader_outcome(load->reader)) {
+		return error_set(error, ERROR_REJECTED, "load", "unfinished",
+			"slice %s is still being fetched", uuid);
+	}
 	load->result.outcome = *spool_reader_outcome(load->reader);
 	if (sorter_new(&sorter, &load->sorter) < 0) {
 		return error_no_memory(error, "load");

@@ -44,8 +44,9 @@ struct load_result {
 
 /*
  * `result` is whole on success; on failure its header and outcome are set if the file could be read.
- * Error codes beside SQLSTATEs: "damaged" (spool file), "no_partition", "fenced" (another holder has
- * the lease), "commit_unknown" (class UNCERTAIN: ask the ledger again).
+ * Error codes beside SQLSTATEs and those of lib/pg.h: "damaged" (spool file), "unfinished" (a .part),
+ * "too_long" (a row), "no_partition", "fenced" (another holder has the lease). Class UNCERTAIN: COMMIT
+ * was sent; load it again to learn from the ledger whether it happened.
  */
 typedef void (*load_done_fn)(void *arg, const struct load_result *result,
 	const struct error *error);

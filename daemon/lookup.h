@@ -55,7 +55,7 @@ unsigned lookup_wanted(const struct lookup_set *set, unsigned l);
  */
 void lookup_insert_sql(const struct lookup_set *set, unsigned l, struct buffer *sql);
 unsigned lookup_insert_arrays(const struct lookup_set *set, unsigned l, struct pgarray *arrays);
-enum { LOOKUP_MAX_COLUMNS = 16 };
+enum { LOOKUP_MAX_COLUMNS = 250 }; /* as many as a dataset may have */
 
 /*
  * The statement that moves first_seen back and last_seen forward for what this load has seen;

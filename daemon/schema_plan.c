@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/lookup.h"
 #include "daemon/migration.h"
 #include "daemon/partition.h"
 
@@ -219,7 +220,7 @@ static void create_lookup(struct plan *plan, const struct lookup_def *lookup)
 
 static int plan_lookup(struct plan *plan, const struct lookup_def *lookup)
 {
-	struct wanted_column columns[20] = {
+	struct wanted_column columns[5 + LOOKUP_MAX_COLUMNS] = {
 		{.name = "id", .type = "integer", .key = 1},
 		{.name = "first_seen", .type = "date"},
 		{.name = "last_seen", .type = "date"},
