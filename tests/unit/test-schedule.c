@@ -1,0 +1,262 @@
+/*
+ * The schedule: what is due, what was missed, what is tried again. SPDX-License-Identifier: Apache-2.0
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/schedule.h"
+#include "lib/civil.h"
+
+#define MINUTE INT64_C(60000000)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+
+/* 2026-11-20 00:00 in India. */
+#define MIDNIGHT (INT64_C(1795132800) * 1000000 - 5 * HOUR - 30 * MINUTE)
+
+enum { MAX_SOURCES = 4 };
+
+struct fixture {
+	struct source sources[MAX_SOURCES];
+	struct dataset dataset;
+	struct dataset *datasets[1];
+	struct config config;
+	struct zone *zone;
+	struct schedule *schedule;
+};
+
+static char *noon_and_evening[] = {(char *)"0 12 * * *", (char *)"0 17 * * *"};
+
+static void begin(struct fixture *f, unsigned n_sources, int64_t now_us)
+{
+	struct error error = {0};
+
+	for (unsigned i = 0; i < n_sources; i++) {
+		f->sources[i].dataset = &f->dataset;
+		f->sources[i].label = f->sources[i].label ? f->sources[i].label : (char *)"d/s";
+	}
+	f->dataset.sources = f->sources;
+	f->dataset.n_sources = n_sources;
+	f->datasets[0] = &f->dataset;
+	f->config.datasets = f->datasets;
+	f->config.n_datasets = 1;
+	assert_int_equal(zone_load(NULL, "Asia/Kolkata", &f->zone, &error), 0);
+	assert_int_equal(schedule_new(&f->config, f->zone, now_us, &f->schedule), 0);
+}
+
+static void end(struct fixture *f)
+{
+	schedule_free(f->schedule);
+	zone_free(f->zone);
+}
+
+/* The trigger of the next due source, which must be the first; NULL when none is due. */
+static const char *due(struct fixture *f, int64_t now_us)
+{
+	const char *trigger = NULL;
+	const struct source *source = schedule_due(f->schedule, now_us, &trigger);
+
+	assert_true(!source || source == &f->sources[0]);
+	return source ? trigger : NULL;
+}
+
+static void test_cron_in_the_zone(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), MIDNIGHT + 12 * HOUR);
+	assert_null(due(&f, MIDNIGHT + 12 * HOUR - 1));
+	assert_string_equal(due(&f, MIDNIGHT + 12 * HOUR), "schedule");
+	assert_null(due(&f, MIDNIGHT + 12 * HOUR));
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), MIDNIGHT + 17 * HOUR);
+	end(&f);
+}
+
+static void test_missed_ticks_fire_once(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_string_equal(due(&f, MIDNIGHT + 3 * DAY + 13 * HOUR), "schedule");
+	assert_null(due(&f, MIDNIGHT + 3 * DAY + 13 * HOUR));
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]),
+		MIDNIGHT + 3 * DAY + 17 * HOUR);
+	end(&f);
+}
+
+static void test_missed_while_down(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT + 13 * HOUR);
+	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - 7 * HOUR, 0);
+	assert_string_equal(due(&f, MIDNIGHT + 13 * HOUR), "schedule");
+	assert_null(due(&f, MIDNIGHT + 13 * HOUR));
+	end(&f);
+}
+
+static void test_clock_set_back_fires_nothing_twice(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_string_equal(due(&f, MIDNIGHT + 12 * HOUR), "schedule");
+	assert_null(due(&f, MIDNIGHT + 11 * HOUR + 59 * MINUTE));
+	assert_null(due(&f, MIDNIGHT + 12 * HOUR + MINUTE));
+	assert_string_equal(due(&f, MIDNIGHT + 17 * HOUR), "schedule");
+	end(&f);
+}
+
+static void test_every(void **state)
+{
+	struct fixture f = {.sources[0] = {.every_ms = 6 * 3600 * 1000}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_null(due(&f, MIDNIGHT + 6 * HOUR - 1));
+	assert_string_equal(due(&f, MIDNIGHT + 6 * HOUR), "schedule");
+	assert_string_equal(due(&f, MIDNIGHT + 50 * HOUR), "schedule");
+	assert_null(due(&f, MIDNIGHT + 50 * HOUR));
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), MIDNIGHT + 54 * HOUR);
+	end(&f);
+}
+
+static void test_on_start(void **state)
+{
+	struct fixture f = {.sources[0] = {.on_start = true, .every_ms = 3600 * 1000}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_int_equal(schedule_sleep_ms(f.schedule, MIDNIGHT), 0);
+	assert_string_equal(due(&f, MIDNIGHT), "start");
+	assert_null(due(&f, MIDNIGHT));
+	end(&f);
+}
+
+static void test_on_start_not_soon_after_an_attempt(void **state)
+{
+	struct fixture f = {.sources[0] = {.on_start = true, .every_ms = 24 * 3600 * 1000}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - HOUR, MIDNIGHT - 14 * MINUTE);
+	assert_null(due(&f, MIDNIGHT));
+	end(&f);
+	begin(&f, 1, MIDNIGHT);
+	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - HOUR, MIDNIGHT - 16 * MINUTE);
+	assert_string_equal(due(&f, MIDNIGHT), "start");
+	end(&f);
+}
+
+static void test_failure_is_tried_again(void **state)
+{
+	struct fixture f = {.sources[0] = {.every_ms = 24 * 3600 * 1000}};
+	int64_t now = MIDNIGHT;
+
+	(void)state;
+	begin(&f, 1, now);
+	schedule_ended(f.schedule, &f.sources[0], false, now);
+	assert_null(due(&f, now + 15 * MINUTE - 1));
+	now += 15 * MINUTE;
+	assert_string_equal(due(&f, now), "retry");
+	schedule_ended(f.schedule, &f.sources[0], false, now);
+	assert_null(due(&f, now + 30 * MINUTE - 1));
+	assert_string_equal(due(&f, now + 30 * MINUTE), "retry");
+	schedule_ended(f.schedule, &f.sources[0], true, now + 31 * MINUTE);
+	assert_null(due(&f, now + 10 * HOUR));
+	end(&f);
+}
+
+static void test_regular_tick_takes_the_place_of_a_retry(void **state)
+{
+	struct fixture f = {.sources[0] = {.every_ms = 10 * 60 * 1000}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	schedule_ended(f.schedule, &f.sources[0], false, MIDNIGHT);
+	assert_string_equal(due(&f, MIDNIGHT + 10 * MINUTE), "schedule");
+	assert_null(due(&f, MIDNIGHT + 16 * MINUTE));
+	end(&f);
+}
+
+static void test_manual_source_is_never_due(void **state)
+{
+	struct fixture f = {.sources[0] = {.n_schedules = 0}};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	schedule_ended(f.schedule, &f.sources[0], false, MIDNIGHT);
+	assert_null(due(&f, MIDNIGHT + 400 * DAY));
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), INT64_MAX);
+	assert_int_equal(schedule_sleep_ms(f.schedule, MIDNIGHT), SCHEDULE_LOOK_MS);
+	end(&f);
+}
+
+static void test_jitter_is_steady_and_bounded(void **state)
+{
+	struct fixture f = {.sources = {
+		{.label = (char *)"d/a", .schedules = noon_and_evening, .n_schedules = 1,
+			.jitter_ms = 300000},
+		{.label = (char *)"d/b", .schedules = noon_and_evening, .n_schedules = 1,
+			.jitter_ms = 300000},
+	}};
+	int64_t a, b;
+
+	(void)state;
+	begin(&f, 2, MIDNIGHT);
+	a = schedule_next_us(f.schedule, &f.sources[0]) - MIDNIGHT - 12 * HOUR;
+	b = schedule_next_us(f.schedule, &f.sources[1]) - MIDNIGHT - 12 * HOUR;
+	assert_in_range(a, 0, 5 * MINUTE - 1);
+	assert_in_range(b, 0, 5 * MINUTE - 1);
+	assert_int_not_equal(a, b);
+	assert_int_equal(schedule_soonest_us(f.schedule), MIDNIGHT + 12 * HOUR + (a < b ? a : b));
+	end(&f);
+}
+
+static void test_a_year_of_ticks(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+	unsigned n = 0;
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	for (int64_t now = MIDNIGHT; now < MIDNIGHT + 365 * DAY;) {
+		n += due(&f, now) != NULL;
+		now += (int64_t)schedule_sleep_ms(f.schedule, now) * 1000 + 1000;
+	}
+	assert_int_equal(n, 2 * 365);
+	end(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cron_in_the_zone),
+		cmocka_unit_test(test_missed_ticks_fire_once),
+		cmocka_unit_test(test_missed_while_down),
+		cmocka_unit_test(test_clock_set_back_fires_nothing_twice),
+		cmocka_unit_test(test_every),
+		cmocka_unit_test(test_on_start),
+		cmocka_unit_test(test_on_start_not_soon_after_an_attempt),
+		cmocka_unit_test(test_failure_is_tried_again),
+		cmocka_unit_test(test_regular_tick_takes_the_place_of_a_retry),
+		cmocka_unit_test(test_manual_source_is_never_due),
+		cmocka_unit_test(test_jitter_is_steady_and_bounded),
+		cmocka_unit_test(test_a_year_of_ticks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
