@@ -22,6 +22,7 @@
 #include "daemon/loader.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/random.h>
@@ -36,6 +37,7 @@ enum {
 	SCHEMA_PAUSE_MS = 5000,
 	SCHEMA_PAUSE_MAX_MS = 60000,
 	CONNECT_TIMEOUT_MS = 10000,
+	ROLE_BYTES = 64, /* PostgreSQL's NAMEDATALEN */
 };
 
 enum phase {
@@ -72,10 +74,12 @@ struct loader {
 	struct config *config;
 	struct pg *pg;
 	struct pg *owner; /* with create_tables and an owner_dsn: makes the tables */
+	char writer[ROLE_BYTES]; /* and grants us what a load needs */
 	uv_timer_t timer;
 	enum phase phase;
 	enum loader_state state;
 	struct error error;
+	struct error lookup_error; /* of a row of the lookup being read */
 	unsigned n_attempts;
 	struct lookup_set **lookups; /* one for each dataset */
 	unsigned dataset, lookup;    /* in PHASE_LOOKUPS */
@@ -183,7 +187,7 @@ static void on_lookup_row(void *arg, const struct pg_result *row)
 		fields[i].data = pg_value(row, 0, i);
 	}
 	if (lookup_take_row(loader->lookups[loader->dataset], loader->lookup, fields) < 0) {
-		error_no_memory(&loader->error, "loader");
+		error_no_memory(&loader->lookup_error, "loader");
 	}
 }
 
@@ -191,8 +195,8 @@ static void on_lookup(void *arg, const struct error *error)
 {
 	struct loader *loader = arg;
 
-	if (error || error_is_set(&loader->error)) {
-		struct error why = error ? *error : loader->error;
+	if (error || error_is_set(&loader->lookup_error)) {
+		struct error why = error ? *error : loader->lookup_error;
 
 		go_down(loader, LOADER_DOWN, &why);
 		return;
@@ -249,6 +253,7 @@ static void on_schema(void *arg, const struct schema_result *result, const struc
 		return;
 	}
 	loader->phase = PHASE_LOOKUPS;
+	error_clear(&loader->lookup_error);
 	loader->dataset = loader->lookup = 0;
 	next_lookup(loader);
 }
@@ -294,6 +299,7 @@ static void on_owner_connected(void *arg, const struct error *error)
 		.pg = loader->owner,
 		.config = loader->config,
 		.mode = SCHEMA_APPLY,
+		.writer = loader->writer,
 		.today = (int32_t)(clock_wall_us(loader->options.clock) / 86400000000),
 	};
 
@@ -316,6 +322,7 @@ static void on_connected(void *arg, const struct error *error)
 		go_down(loader, LOADER_DOWN, error);
 	} else if (loader->owner) {
 		loader->phase = PHASE_SCHEMA;
+		snprintf(loader->writer, sizeof(loader->writer), "%s", pg_user(loader->pg));
 		pg_connect(loader->owner, on_owner_connected, loader);
 	} else {
 		check_schema(loader, loader->pg,

@@ -51,6 +51,11 @@ bool pg_is_connected(const struct pg *pg)
 	return pg->conn && pg->state != PG_RESOLVING && pg->state != PG_CONNECTING;
 }
 
+const char *pg_user(const struct pg *pg)
+{
+	return pg_is_connected(pg) ? PQuser(pg->conn) : "";
+}
+
 bool pg_is_busy(const struct pg *pg)
 {
 	return pg->op.kind != PG_OP_NONE;

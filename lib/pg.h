@@ -58,6 +58,7 @@ void pg_connect(struct pg *pg, pg_done_fn on_done, void *arg);
 void pg_disconnect(struct pg *pg); /* at once; no operation may be running */
 bool pg_is_connected(const struct pg *pg);
 bool pg_is_busy(const struct pg *pg);
+const char *pg_user(const struct pg *pg); /* the role that logged in; "" unless connected */
 
 /* The server's last notice or warning since the present or last operation began; "" if none. */
 const char *pg_last_notice(const struct pg *pg);
