@@ -38,7 +38,17 @@ static const char catalog_sql[] =
 	"  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
 	" UNION ALL SELECT 'p', s, t, c.relname, pg_get_expr(c.relpartbound, c.oid), false, 0"
 	"  FROM rel JOIN pg_catalog.pg_inherits h ON h.inhparent = rel.oid"
-	"  JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid";
+	"  JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid"
+	/* $3 is the writer, or NULL: a schema in which it has all it needs */
+	" UNION ALL SELECT 'g', n.nspname::text, '', '', '', false, 0 FROM pg_catalog.pg_namespace n"
+	"  WHERE n.nspname = ANY ($1::text[]) AND has_schema_privilege($3::name, n.oid, 'USAGE')"
+	"  AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND CASE"
+	"   WHEN c.relkind IN ('r', 'p', 'v') THEN NOT (has_table_privilege($3::name, c.oid, 'SELECT')"
+	"    AND has_table_privilege($3::name, c.oid, 'INSERT')"
+	"    AND has_table_privilege($3::name, c.oid, 'UPDATE')"
+	"    AND has_table_privilege($3::name, c.oid, 'DELETE'))"
+	"   WHEN c.relkind = 'S' THEN NOT has_sequence_privilege($3::name, c.oid, 'USAGE')"
+	"   ELSE false END)";
 
 struct schema {
 	struct schema_options options;
@@ -184,14 +194,15 @@ static void want_all(const struct config *config, struct pgarray *schemas, struc
 static void ask_catalog(struct schema *schema)
 {
 	struct pgarray schemas, tables;
-	struct pg_param params[2];
+	struct pg_param params[3] = {{.data = NULL}};
 
 	pgarray_init(&schemas, PG_OID_TEXT);
 	pgarray_init(&tables, PG_OID_TEXT);
 	want_all(schema->options.config, &schemas, &tables);
 	params[0] = pgarray_param(&schemas);
 	params[1] = pgarray_param(&tables);
-	pg_query(schema->options.pg, catalog_sql, params, 2, on_catalog, schema);
+	params[2].data = schema->options.writer;
+	pg_query(schema->options.pg, catalog_sql, params, 3, on_catalog, schema);
 	pgarray_fini(&schemas);
 	pgarray_fini(&tables);
 }

@@ -47,7 +47,11 @@ int schema_start(const struct schema_options *options, schema_done_fn on_done, v
 
 /* What the database has of the objects that the configuration asks for. */
 struct catalog_item {
-	char kind; /* 's' schema, 'r' relation, 'c' column, 'i' index, 'p' partition, 'm' migration */
+	/*
+	 * 's' schema, 'r' relation, 'c' column, 'i' index, 'p' partition, 'm' migration, 'g' schema
+	 * in which the writer has all rights
+	 */
+	char kind;
 	char *schema, *table, *name;
 	char *type; /* column: format_type; relation: relkind; partition: its bound */
 	bool not_null;

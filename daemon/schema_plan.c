@@ -490,7 +490,8 @@ static void plan_named_view(struct plan *plan)
 	end_statement(plan);
 }
 
-static void plan_grants(struct plan *plan, const char *schema, const char *writer)
+/* New tables of this plan are not granted yet; else the catalog knows whether all are. */
+static void plan_grants(struct plan *plan, const char *schema, const char *writer, bool is_new)
 {
 	static const char *const rights[] = {
 		"USAGE ON SCHEMA ",
@@ -498,6 +499,9 @@ static void plan_grants(struct plan *plan, const char *schema, const char *write
 		"USAGE ON ALL SEQUENCES IN SCHEMA ",
 	};
 
+	if (!is_new && find(plan, 'g', schema, "", "")) {
+		return;
+	}
 	for (unsigned i = 0; i < N_ELEMENTS(rights); i++) {
 		buffer_printf(plan->sql, "GRANT %s", rights[i]);
 		pg_append_ident(plan->sql, schema);
@@ -530,6 +534,7 @@ int schema_plan(const struct config *config, const struct catalog *catalog, cons
 	int32_t today, bool required_only, struct buffer *sql, struct error *error)
 {
 	struct plan plan = {.config = config, .catalog = catalog, .sql = sql, .error = error};
+	bool is_new;
 
 	if (plan_migrations(&plan) < 0) {
 		return -1;
@@ -540,11 +545,12 @@ int schema_plan(const struct config *config, const struct catalog *catalog, cons
 			return -1;
 		}
 	}
+	is_new = plan.n_statements > 0;
 	for (unsigned i = 0; writer && i < plan.n_schemas; i++) {
-		plan_grants(&plan, plan.schemas[i], writer);
+		plan_grants(&plan, plan.schemas[i], writer, is_new);
 	}
 	if (writer) {
-		plan_grants(&plan, "ogdsync", writer);
+		plan_grants(&plan, "ogdsync", writer, is_new);
 	}
 	return buffer_failed(sql) ? error_no_memory(error, "schema") : plan.n_statements;
 }
