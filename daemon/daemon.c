@@ -103,6 +103,17 @@ static bool is_refused_right(const char *code)
 	return strncmp(code, "28", 2) == 0 || strcmp(code, "42501") == 0;
 }
 
+static bool is_refused_key(const char *code)
+{
+	return strcmp(code, "key_refused") == 0 || strcmp(code, "key_missing") == 0;
+}
+
+/* The portal answered, and what it served waits in the spool for the dataset to be mended. */
+static bool is_kept(const char *code)
+{
+	return strcmp(code, "schema_drift") == 0 || strcmp(code, "too_many_bad_rows") == 0;
+}
+
 static int code_of_run(const struct run_info *run)
 {
 	const char *why = run->error ? run->error->code : "";
@@ -115,13 +126,15 @@ static int code_of_run(const struct run_info *run)
 	case RUN_PARTIAL:
 	case RUN_SUSPECT:
 	case RUN_CANCELED:
-		return strcmp(why, "key_refused") == 0 ? EXITCODE_NO_PERMISSION
-						       : EXITCODE_TRY_AGAIN;
+		return is_refused_key(why) ? EXITCODE_NO_PERMISSION : EXITCODE_TRY_AGAIN;
 	case RUN_FAILED:
 		break;
 	}
-	if (strcmp(why, "key_refused") == 0 || is_refused_right(why)) {
+	if (is_refused_key(why) || is_refused_right(why)) {
 		return EXITCODE_NO_PERMISSION;
+	}
+	if (is_kept(why)) {
+		return EXITCODE_TRY_AGAIN;
 	}
 	/* What the fetch stage says is the portal's fault; all else is rows that are not loaded. */
 	return run->error && strcmp(run->error->where, "fetch") == 0 ? EXITCODE_UNAVAILABLE
