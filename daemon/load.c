@@ -926,10 +926,13 @@ static void load_free(struct load *load)
 static void on_idle_closed(uv_handle_t *handle)
 {
 	struct load *load = container_of((uv_idle_t *)handle, struct load, idle);
-	const struct error *error = error_is_set(&load->error) ? &load->error : NULL;
+	struct load_result result = load->result;
+	struct error error = load->error;
+	load_done_fn on_done = load->on_done;
+	void *arg = load->arg;
 
-	load->on_done(load->arg, &load->result, error);
-	load_free(load);
+	load_free(load); /* first, so that a load which on_done starts does not need the memory twice */
+	on_done(arg, &result, error_is_set(&error) ? &error : NULL);
 }
 
 static enum step step_done(struct load *load)
