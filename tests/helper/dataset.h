@@ -67,24 +67,27 @@
 	"    fields: {code: code, office: office, name: name, n: n, at: at}\n"                     \
 	"    date_format: \"%Y-%m-%d %H:%M:%S\"\n"
 
-/* The date is a value, not part of the key; what changes is overwritten. */
+/* The date and a lookup are values, not part of the key; what changes is overwritten. */
 #define DATASET_LATEST                                                                             \
 	"dataset: latest\n"                                                                        \
 	"table: m.latest\n"                                                                        \
 	"date: day\n"                                                                              \
 	"columns:\n"                                                                               \
+	"  zone: {type: text, nullable: true}\n"                                                   \
+	"  city: {type: text, nullable: true}\n"                                                   \
 	"  station: {type: text}\n"                                                                \
 	"  day: {type: date}\n"                                                                    \
 	"  value: {type: numeric}\n"                                                               \
 	"lookups:\n"                                                                               \
 	"  station: {table: s.station, columns: [station]}\n"                                      \
+	"  city: {table: s.city, columns: [zone, city]}\n"                                         \
 	"key: [station]\n"                                                                         \
 	"partition: none\n"                                                                        \
 	"on_change: overwrite\n"                                                                   \
 	"sources:\n"                                                                               \
 	"  air:\n"                                                                                 \
 	"    resource: 3b01bcb8-0b14-4abf-b6f2-c1bfd384ba69\n"                                     \
-	"    fields: {station: station, day: day, value: value}\n"                                 \
+	"    fields: {zone: zone, city: city, station: station, day: day, value: value}\n"         \
 	"    date_format: \"%d/%m/%Y\"\n"
 
 /* What is stored stays. */

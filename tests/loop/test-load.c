@@ -702,7 +702,8 @@ static void load_latest(
 	slice_begin(rig, &slice, "latest", "air", "all", run);
 	for (int i = 0; i < 3; i++) {
 		snprintf(record, sizeof(record),
-			"{\"station\":\"S%d\",\"day\":\"%s\",\"value\":%s}", i, day, value);
+			"{%s\"station\":\"S%d\",\"day\":\"%s\",\"value\":%s}",
+			i == 2 ? "\"city\":\"Kochi\"," : "", i, day, value);
 		add_record(&slice, record);
 	}
 	slice_end(rig, &slice);
@@ -716,6 +717,7 @@ static void test_overwrite(void **state)
 
 	load_latest(rig, 1001, "18/11/2026", "1.5", "3 3 0 0 0 0");
 	load_latest(rig, 1002, "19/11/2026", "1.5", "3 0 3 0 0 0");
+	new_lookups(rig); /* names are found in the table by what they are, NULL included */
 	load_latest(rig, 1003, "19/11/2026", "15e-1", "3 0 0 3 0 0");
 	check_sql(rig,
 		"SELECT string_agg(concat_ws(' ', station, day, value, run_id), ', ' ORDER BY "
@@ -723,6 +725,14 @@ static void test_overwrite(void **state)
 		" FROM m.latest_named",
 		"S0 2026-11-19 1.5 1002, S1 2026-11-19 1.5 1002, S2 2026-11-19 1.5 1002");
 	check_sql(rig, "SELECT to_regclass('m.latest_revision') IS NULL", "t");
+	check_sql(rig,
+		"SELECT string_agg(concat_ws(' ', coalesce(zone, '~'), coalesce(city, '~')), ', '"
+		" ORDER BY city) FROM s.city",
+		"~ Kochi, ~ ~");
+	check_sql(rig,
+		"SELECT string_agg(coalesce(city, '~'), ' ' ORDER BY station)"
+		" FROM m.latest_named",
+		"~ ~ Kochi");
 	check_sql(rig,
 		"SELECT concat_ws(' ', min(first_seen), max(last_seen), count(*)) FROM s.station",
 		"2026-11-18 2026-11-19 3");
