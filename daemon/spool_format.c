@@ -14,7 +14,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "lib/escape.h"
+#include "daemon/jsontext.h"
+#include "lib/buffer.h"
 
 static const char magic[8] = {'o', 'g', 'd', 's', 'p', 'o', 'o', 'l'};
 
@@ -149,60 +150,21 @@ static bool state_parse(const char *name, enum slice_state *ret)
 	return false;
 }
 
-/*
- * A JSON string of any bytes: texts that quote the portal may have been cut to their array in the
- * middle of a character, or may be no UTF-8 at all. They must not keep an outcome off the disk.
- */
-static json_t *text_of(const char *text)
-{
-	_cleanup_buffer_ struct buffer clean = {0};
-	const char *end = text + strlen(text);
-
-	while (text < end) {
-		size_t n = escape_utf8_bytes(text, end);
-
-		buffer_append(&clean, n > 0 ? text : "?", n > 0 ? n : 1);
-		text += n > 0 ? n : 1;
-	}
-	return buffer_failed(&clean) ? NULL : json_stringn(buffer_str(&clean), clean.len);
-}
-
-static int append_piece(const char *data, size_t len, void *arg)
-{
-	buffer_append(arg, data, len);
-	return 0;
-}
-
-/*
- * Takes the object. One line, so that strings(1) shows it as one. Not by json_dumps(): when its
- * buffer finds no memory it may leave a piece out and go on. Ours remembers that it failed.
- */
-static char *dump(json_t *take_object, int failed)
-{
-	struct buffer text = {0};
-
-	if (failed || json_dump_callback(take_object, append_piece, &text, JSON_COMPACT) < 0) {
-		text.failed = true;
-	}
-	json_decref(take_object);
-	return buffer_steal(&text);
-}
-
 char *spool_header_format(const struct spool_header *header)
 {
 	json_t *o = json_object();
 	int r = 0;
 
 	r |= json_object_set_new(o, "run", json_integer(header->run));
-	r |= json_object_set_new(o, "uuid", text_of(header->uuid));
-	r |= json_object_set_new(o, "dataset", text_of(header->dataset));
-	r |= json_object_set_new(o, "source", text_of(header->source));
-	r |= json_object_set_new(o, "slice", text_of(header->slice));
+	r |= json_object_set_new(o, "uuid", jsontext_string(header->uuid));
+	r |= json_object_set_new(o, "dataset", jsontext_string(header->dataset));
+	r |= json_object_set_new(o, "source", jsontext_string(header->source));
+	r |= json_object_set_new(o, "slice", jsontext_string(header->slice));
 	r |= json_object_set_new(
 		o, "day", header->day == INT32_MIN ? json_null() : json_integer(header->day));
 	r |= json_object_set_new(o, "started_us", json_integer(header->started_us));
-	r |= json_object_set_new(o, "trigger", text_of(header->trigger));
-	return dump(o, r);
+	r |= json_object_set_new(o, "trigger", jsontext_string(header->trigger));
+	return jsontext_dump(o, r);
 }
 
 char *spool_outcome_format(const struct spool_outcome *outcome)
@@ -211,8 +173,8 @@ char *spool_outcome_format(const struct spool_outcome *outcome)
 	int r = 0;
 
 	r |= json_object_set_new(o, "state", json_string(slice_state_name(outcome->state)));
-	r |= json_object_set_new(o, "reason", text_of(outcome->reason));
-	r |= json_object_set_new(o, "text", text_of(outcome->text));
+	r |= json_object_set_new(o, "reason", jsontext_string(outcome->reason));
+	r |= json_object_set_new(o, "text", jsontext_string(outcome->text));
 	r |= json_object_set_new(o, "expected", json_integer(outcome->expected));
 	r |= json_object_set_new(o, "received", json_integer((json_int_t)outcome->received));
 	r |= json_object_set_new(o, "distinct", json_integer((json_int_t)outcome->distinct));
@@ -221,53 +183,7 @@ char *spool_outcome_format(const struct spool_outcome *outcome)
 	r |= json_object_set_new(o, "passes", json_integer(outcome->passes));
 	r |= json_object_set_new(o, "updated", json_integer(outcome->updated));
 	r |= json_object_set_new(o, "finished_us", json_integer(outcome->finished_us));
-	return dump(o, r);
-}
-
-static bool get_text(const json_t *o, const char *key, char *out, size_t size)
-{
-	const json_t *value = json_object_get(o, key);
-
-	if (!json_is_string(value) || json_string_length(value) >= size) {
-		return false;
-	}
-	/* jansson refuses a NUL inside unless told otherwise, so this is all of it. */
-	memcpy(out, json_string_value(value), json_string_length(value) + 1);
-	return true;
-}
-
-static bool get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret)
-{
-	const json_t *value = json_object_get(o, key);
-
-	if (!json_is_integer(value) || json_integer_value(value) < min ||
-		json_integer_value(value) > max) {
-		return false;
-	}
-	*ret = json_integer_value(value);
-	return true;
-}
-
-static bool get_count(const json_t *o, const char *key, uint64_t *ret)
-{
-	int64_t v;
-
-	if (!get_int(o, key, 0, INT64_MAX, &v)) {
-		return false;
-	}
-	*ret = (uint64_t)v;
-	return true;
-}
-
-static bool get_unsigned(const json_t *o, const char *key, unsigned *ret)
-{
-	int64_t v;
-
-	if (!get_int(o, key, 0, UINT32_MAX, &v)) {
-		return false;
-	}
-	*ret = (unsigned)v;
-	return true;
+	return jsontext_dump(o, r);
 }
 
 static bool get_day(const json_t *o, int32_t *ret)
@@ -275,46 +191,31 @@ static bool get_day(const json_t *o, int32_t *ret)
 	int64_t day = INT32_MIN;
 
 	if (!json_is_null(json_object_get(o, "day")) &&
-		!get_int(o, "day", INT32_MIN + 1, INT32_MAX, &day)) {
+		!jsontext_get_int(o, "day", INT32_MIN + 1, INT32_MAX, &day)) {
 		return false;
 	}
 	*ret = (int32_t)day;
 	return true;
 }
 
-/*
- * NULL when out of memory. What jansson could not keep of a text it may leave out without a word;
- * so the text must come out again as it went in. It does, for it was written by dump().
- */
-static json_t *load(const char *json, size_t len)
-{
-	json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
-	_cleanup_free_ char *again = o ? dump(json_incref(o), 0) : NULL;
-
-	if (!again || strlen(again) != len || memcmp(again, json, len) != 0) {
-		json_decref(o);
-		return NULL;
-	}
-	return o;
-}
-
 int spool_header_parse(
 	const char *json, size_t len, struct spool_header *ret, const char **ret_wrong)
 {
-	json_auto_t *o = load(json, len);
+	json_auto_t *o = jsontext_load(json, len);
 
 	if (!o) {
 		return -ENOMEM;
 	}
 	*ret = (struct spool_header){.run = 0};
-	if (!get_int(o, "run", 1, INT64_MAX, &ret->run) ||
-		!get_text(o, "uuid", ret->uuid, sizeof(ret->uuid)) ||
+	if (!jsontext_get_int(o, "run", 1, INT64_MAX, &ret->run) ||
+		!jsontext_get_text(o, "uuid", ret->uuid, sizeof(ret->uuid)) ||
 		!spool_uuid_is_valid(ret->uuid) ||
-		!get_text(o, "dataset", ret->dataset, sizeof(ret->dataset)) ||
-		!get_text(o, "source", ret->source, sizeof(ret->source)) ||
-		!get_text(o, "slice", ret->slice, sizeof(ret->slice)) || !get_day(o, &ret->day) ||
-		!get_int(o, "started_us", INT64_MIN, INT64_MAX, &ret->started_us) ||
-		!get_text(o, "trigger", ret->trigger, sizeof(ret->trigger))) {
+		!jsontext_get_text(o, "dataset", ret->dataset, sizeof(ret->dataset)) ||
+		!jsontext_get_text(o, "source", ret->source, sizeof(ret->source)) ||
+		!jsontext_get_text(o, "slice", ret->slice, sizeof(ret->slice)) ||
+		!get_day(o, &ret->day) ||
+		!jsontext_get_int(o, "started_us", INT64_MIN, INT64_MAX, &ret->started_us) ||
+		!jsontext_get_text(o, "trigger", ret->trigger, sizeof(ret->trigger))) {
 		*ret_wrong = "the header lacks a field, or one is malformed";
 		return -EINVAL;
 	}
@@ -324,23 +225,23 @@ int spool_header_parse(
 int spool_outcome_parse(
 	const char *json, size_t len, struct spool_outcome *ret, const char **ret_wrong)
 {
-	json_auto_t *o = load(json, len);
+	json_auto_t *o = jsontext_load(json, len);
 
 	if (!o) {
 		return -ENOMEM;
 	}
 	*ret = (struct spool_outcome){.state = SLICE_FAILED};
 	if (!state_parse(json_string_value(json_object_get(o, "state")), &ret->state) ||
-		!get_text(o, "reason", ret->reason, sizeof(ret->reason)) ||
-		!get_text(o, "text", ret->text, sizeof(ret->text)) ||
-		!get_int(o, "expected", -1, INT64_MAX, &ret->expected) ||
-		!get_count(o, "received", &ret->received) ||
-		!get_count(o, "distinct", &ret->distinct) ||
-		!get_count(o, "quarantined", &ret->quarantined) ||
-		!get_unsigned(o, "pages", &ret->pages) ||
-		!get_unsigned(o, "passes", &ret->passes) ||
-		!get_int(o, "updated", INT64_MIN, INT64_MAX, &ret->updated) ||
-		!get_int(o, "finished_us", INT64_MIN, INT64_MAX, &ret->finished_us)) {
+		!jsontext_get_text(o, "reason", ret->reason, sizeof(ret->reason)) ||
+		!jsontext_get_text(o, "text", ret->text, sizeof(ret->text)) ||
+		!jsontext_get_int(o, "expected", -1, INT64_MAX, &ret->expected) ||
+		!jsontext_get_count(o, "received", &ret->received) ||
+		!jsontext_get_count(o, "distinct", &ret->distinct) ||
+		!jsontext_get_count(o, "quarantined", &ret->quarantined) ||
+		!jsontext_get_unsigned(o, "pages", &ret->pages) ||
+		!jsontext_get_unsigned(o, "passes", &ret->passes) ||
+		!jsontext_get_int(o, "updated", INT64_MIN, INT64_MAX, &ret->updated) ||
+		!jsontext_get_int(o, "finished_us", INT64_MIN, INT64_MAX, &ret->finished_us)) {
 		*ret_wrong = "the outcome lacks a field, or one is malformed";
 		return -EINVAL;
 	}
