@@ -39,6 +39,7 @@
 #include "daemon/run.h"
 #include "daemon/schedule.h"
 #include "daemon/spool.h"
+#include "daemon/state.h"
 #include "lib/exitcode.h"
 #include "lib/httpd.h"
 #include "lib/log.h"
@@ -60,6 +61,7 @@ struct daemon {
 	uv_loop_t loop;
 	struct zone *zone;
 	struct spool *spool;
+	struct state *state; /* NULL before the start, and at the end of the stop */
 	struct portal *portal;
 	struct loader *loader;
 	struct reader *reader;
@@ -151,16 +153,111 @@ static int code_of_database(const struct loader *loader)
 	return is_refused_right(error->code) ? EXITCODE_NO_PERMISSION : EXITCODE_TRY_AGAIN;
 }
 
+/* ---- state.json ---- */
+
+static void save_state(struct daemon *daemon)
+{
+	struct state_doc *doc;
+
+	if (!daemon->state) {
+		return;
+	}
+	doc = state_doc(daemon->state);
+	(void)report_save(daemon->report, doc);
+	doc->breaker = portal_breaker(daemon->portal)->state;
+	doc->last_run = runner_last_id(daemon->runner);
+	state_touch(daemon->state);
+}
+
+static void save_breaker(struct daemon *daemon)
+{
+	const struct breaker_state *now = &portal_breaker(daemon->portal)->state;
+
+	/* Failures that open nothing, and probes, are not worth a write. */
+	if (daemon->state && (now->phase == BREAKER_OPEN || now->phase == BREAKER_CLOSED) &&
+		(now->phase != state_doc(daemon->state)->breaker.phase ||
+			now->opened_us != state_doc(daemon->state)->breaker.opened_us)) {
+		save_state(daemon);
+	}
+}
+
+/*
+ * What a source is due for is settled when a run of it is safe in the spool; until then a killed
+ * process leaves its tick open, and the next one fires it again.
+ */
+static void save_marks(struct daemon *daemon, const struct run_info *run)
+{
+	struct state_source *source;
+
+	if (daemon->state && !daemon->stopping && run->state != RUN_CANCELED) {
+		source = state_doc_source(state_doc(daemon->state), run->source);
+		schedule_save(daemon->schedule, run->source, &source->mark);
+		source->mark.attempt_us = clock_wall_us(daemon->clock); /* also if it only waits */
+	}
+	save_state(daemon);
+}
+
+static void on_state_written(void *arg, const struct error *error)
+{
+	report_state(((struct daemon *)arg)->report, false, error);
+}
+
+static int open_state(struct daemon *daemon)
+{
+	struct state_options options = {
+		.loop = &daemon->loop,
+		.config = daemon->config,
+		.directory = spool_directory(daemon->spool),
+		.on_written = on_state_written,
+		.arg = daemon,
+	};
+	struct spool_stats spool = spool_stats(daemon->spool);
+	bool used = spool.n_part + spool.n_ready + spool.n_loaded > 0;
+	struct error why = {.class = ERROR_NONE};
+
+	if (state_open(&options, &daemon->state, &why) < 0) {
+		return -ENOMEM;
+	}
+	/* A new installation has none, and that is no news. */
+	if (error_is_set(&why) && (used || strcmp(why.code, "ENOENT") != 0)) {
+		report_state(daemon->report, true, &why);
+	}
+	report_restore(daemon->report, state_doc(daemon->state));
+	return 0;
+}
+
+/* Also for a source that is new: its ticks count from now on, whatever becomes of this process. */
+static void restore_schedule(struct daemon *daemon)
+{
+	for (unsigned d = 0; d < daemon->config->n_datasets; d++) {
+		const struct dataset *dataset = daemon->config->datasets[d];
+
+		for (unsigned s = 0; s < dataset->n_sources; s++) {
+			struct state_source *source = state_doc_source(
+				state_doc(daemon->state), &dataset->sources[s]);
+
+			schedule_restore(daemon->schedule, &dataset->sources[s], &source->mark);
+			schedule_save(daemon->schedule, &dataset->sources[s], &source->mark);
+		}
+	}
+}
+
 /* ---- what happens ---- */
 
 static void on_run_start(void *arg, const struct run_info *run)
 {
-	report_started(((struct daemon *)arg)->report, run);
+	struct daemon *daemon = arg;
+
+	report_started(daemon->report, run);
+	save_state(daemon); /* its id is taken */
 }
 
 static void on_run_progress(void *arg, const struct run_info *run)
 {
-	report_progress(((struct daemon *)arg)->report, run);
+	struct daemon *daemon = arg;
+
+	report_progress(daemon->report, run);
+	save_breaker(daemon);
 }
 
 static void on_run_fetched(void *arg, const struct run_info *run, const char *slice,
@@ -174,6 +271,7 @@ static void on_run_spooled(void *arg, const struct run_info *run)
 	struct daemon *daemon = arg;
 
 	report_spooled(daemon->report, run);
+	save_marks(daemon, run);
 	check_once(daemon);
 }
 
@@ -185,6 +283,7 @@ static void on_run_end(void *arg, const struct run_info *run)
 	schedule_ended(daemon->schedule, run->source, run->state == RUN_SUCCESS,
 		clock_wall_us(daemon->clock));
 	worse(daemon, code_of_run(run));
+	save_marks(daemon, run);
 	check_once(daemon);
 }
 
@@ -198,6 +297,9 @@ static void on_slice_loaded(void *arg, const struct load_result *result,
 		worse(daemon, EXITCODE_TRY_AGAIN);
 	}
 	runner_settle(daemon->runner, result, error);
+	if (daemon->state && report_save(daemon->report, state_doc(daemon->state))) {
+		save_state(daemon); /* a slice of an earlier process has no run that ends */
+	}
 	check_once(daemon);
 }
 
@@ -622,7 +724,13 @@ static int start_stages(struct daemon *daemon, struct error *error)
 	if (report_new(config, daemon->clock, &daemon->report) < 0 ||
 		schedule_new(config, daemon->zone, clock_wall_us(daemon->clock),
 			&daemon->schedule) < 0 ||
-		portal_new(&daemon->loop, &portal, &daemon->portal) < 0) {
+		open_state(daemon) < 0) {
+		return error_no_memory(error, "daemon");
+	}
+	restore_schedule(daemon);
+	portal.breaker = &state_doc(daemon->state)->breaker;
+	runner.last_id = state_doc(daemon->state)->last_run;
+	if (portal_new(&daemon->loop, &portal, &daemon->portal) < 0) {
 		return error_no_memory(error, "daemon");
 	}
 	loader.spool = daemon->spool;
@@ -650,6 +758,7 @@ static int start(struct daemon *daemon, struct error *error)
 	if (take_over_spool(daemon, error) < 0) {
 		return -1;
 	}
+	save_state(daemon);
 	if (daemon->options.once) {
 		breaker_probe_now(portal_breaker(daemon->portal));
 		run_all(daemon, "once");
@@ -686,6 +795,10 @@ static void on_reader_closed(void *arg)
 	struct daemon *daemon = arg;
 
 	daemon->reader = NULL;
+	if (daemon->state) {
+		state_close(daemon->state);
+		daemon->state = NULL;
+	}
 	if (daemon->portal) {
 		portal_close(daemon->portal, on_part_closed, daemon);
 		daemon->portal = NULL;
@@ -734,6 +847,9 @@ static void daemon_stop(struct daemon *daemon, const char *why)
 		return;
 	}
 	daemon->stopping = true;
+	if (daemon->portal && daemon->runner) {
+		save_state(daemon);
+	}
 	if (daemon->report) {
 		report_stopping(daemon->report, why);
 	}

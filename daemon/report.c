@@ -47,7 +47,7 @@ struct report {
 	char slice[SPOOL_SLICE_BYTES];
 	char holder[LEASE_HOLDER_BYTES];
 	char database_error[ERROR_TEXT_BYTES];
-	unsigned n_database_errors;
+	unsigned n_database_errors, n_state_errors;
 	char trouble[ERROR_TEXT_BYTES]; /* the last one that was logged of this slice */
 
 	/* The document's lists. */
@@ -126,6 +126,103 @@ static void run_context(struct log *log, const struct run_info *run)
 		.fields = {f_i64("run", run->id), f_str("source", run->source->label)},
 		.n_fields = 2,
 	};
+}
+
+/* ---- state.json ---- */
+
+static const char *state_literal(const char *name)
+{
+	for (int state = RUN_RUNNING; state <= RUN_CANCELED; state++) {
+		if (strcmp(run_state_name((enum run_state)state), name) == 0) {
+			return run_state_name((enum run_state)state);
+		}
+	}
+	return NULL;
+}
+
+static void restore_counts(const struct state_counts *from, struct status_counts *counts,
+	struct kept_sync *last)
+{
+	counts->n_syncs = from->n_syncs;
+	counts->n_failures = from->n_failures;
+	counts->last_success_us = from->last_success_us;
+	counts->last_failure_us = from->last_failure_us;
+	if (!from->last.status || !state_literal(from->last.status)) {
+		return;
+	}
+	last->sync = from->last;
+	last->sync.status = state_literal(from->last.status);
+	snprintf(last->error, sizeof(last->error), "%s", from->error);
+	last->sync.error = last->error[0] ? last->error : NULL;
+	counts->last = last->sync;
+}
+
+void report_restore(struct report *report, const struct state_doc *doc)
+{
+	restore_counts(&doc->counts, &report->status.counts, &report->last);
+	for (unsigned i = 0; i < report->n_sources; i++) {
+		restore_counts(&doc->sources[i].counts, &report->sources[i].counts,
+			&report->sources[i].last);
+	}
+	for (unsigned d = 0; d < report->config->n_datasets; d++) {
+		report->newest[d] = doc->datasets[d].newest_day;
+	}
+}
+
+/* A run that waits for the database is not over; the next process does not know it as a run. */
+static void save_counts(const struct status_counts *counts, struct state_counts *to)
+{
+	to->n_syncs = counts->n_syncs;
+	to->n_failures = counts->n_failures;
+	to->last_success_us = counts->last_success_us;
+	to->last_failure_us = counts->last_failure_us;
+	if (counts->last.status &&
+		strcmp(counts->last.status, run_state_name(RUN_SPOOLED)) != 0) {
+		state_keep_sync(to, &counts->last);
+	}
+}
+
+bool report_save(const struct report *report, struct state_doc *doc)
+{
+	bool newer = false;
+
+	save_counts(&report->status.counts, &doc->counts);
+	for (unsigned i = 0; i < report->n_sources; i++) {
+		save_counts(&report->sources[i].counts, &doc->sources[i].counts);
+	}
+	for (unsigned d = 0; d < report->config->n_datasets; d++) {
+		newer = newer || report->newest[d] > doc->datasets[d].newest_day;
+		doc->datasets[d].newest_day = report->newest[d];
+	}
+	return newer;
+}
+
+static void report_state_read(const struct error *error)
+{
+	if (strcmp(error->code, "ENOENT") == 0) {
+		log_warning(NULL, "state.missing",
+			f_msg("the spool is in use but has no state.json; counters begin at 0"));
+	} else {
+		log_warning(NULL, "state.unreadable", f_str("code", error->code),
+			f_str("reason", error->text),
+			f_msg("beginning afresh: counters at 0, missed ticks forgotten"));
+	}
+}
+
+void report_state(struct report *report, bool fresh, const struct error *error)
+{
+	if (fresh) {
+		report_state_read(error);
+	} else if (!error) {
+		if (report->n_state_errors > 0) {
+			log_notice(NULL, "state.written",
+				f_u64("after_failures", report->n_state_errors));
+		}
+		report->n_state_errors = 0;
+	} else if (report->n_state_errors++ % FAILURES_PER_LINE == 0) {
+		log_warning(NULL, "state.unwritten", f_str("code", error->code),
+			f_msg(error->text));
+	}
 }
 
 /* ---- systemd ---- */

@@ -11,6 +11,7 @@
 #include "daemon/lease.h"
 #include "daemon/loader.h"
 #include "daemon/run_info.h"
+#include "daemon/state_format.h"
 #include "daemon/status.h"
 #include "lib/clock.h"
 
@@ -19,6 +20,11 @@ struct report;
 int report_new(struct config *config, const struct clock *clock, struct report **ret)
 	must_check; /* -errno */
 struct report *report_free(struct report *report);
+
+/* What an earlier process knew; before anything happens. */
+void report_restore(struct report *report, const struct state_doc *doc);
+/* What a later one will want to know. True if a dataset has a newer date than `doc` had. */
+bool report_save(const struct report *report, struct state_doc *doc);
 
 /* What happens. */
 void report_ready(struct report *report);
@@ -35,6 +41,9 @@ void report_retry(struct report *report, const char *uuid, const struct error *e
 void report_database(struct report *report, enum loader_state state, const struct error *error);
 
 void report_lease(struct report *report, const struct lease_status *lease);
+
+/* state.json could not be read (`fresh`), or was written; NULL: well. */
+void report_state(struct report *report, bool fresh, const struct error *error);
 
 /* What only others know, filled in by the daemon before each use of the document. */
 struct report_now {

@@ -554,6 +554,11 @@ int64_t runner_add(struct runner *runner, const struct source *source, const cha
 	return run->info.id;
 }
 
+int64_t runner_last_id(const struct runner *runner)
+{
+	return runner->last_id;
+}
+
 const struct run_info *runner_fetching(struct runner *runner)
 {
 	return runner->fetching ? &runner->fetching->info : NULL;

@@ -23,6 +23,7 @@ struct entry {
 	int64_t last_us;  /* the last tick that fired, or when we began to count */
 	int64_t next_us;  /* regular; INT64_MAX never */
 	int64_t retry_us; /* INT64_MAX none */
+	int64_t attempt_us; /* when the last run ended; 0 none */
 	unsigned n_failed; /* in a row */
 	bool start;        /* on_start is due */
 };
@@ -112,24 +113,40 @@ static struct entry *find(const struct schedule *schedule, const struct source *
 	return NULL;
 }
 
-void schedule_restore(struct schedule *schedule, const struct source *source, int64_t last_us,
-	int64_t attempt_us)
+void schedule_restore(struct schedule *schedule, const struct source *source,
+	const struct schedule_mark *mark)
 {
 	struct entry *entry = find(schedule, source);
 	int64_t now_us = entry->last_us;
 
-	if (attempt_us > now_us - (int64_t)SCHEDULE_ON_START_MS * 1000 && attempt_us <= now_us) {
+	if (mark->attempt_us <= now_us) {
+		entry->attempt_us = mark->attempt_us;
+	}
+	if (mark->attempt_us > now_us - (int64_t)SCHEDULE_ON_START_MS * 1000 &&
+		mark->attempt_us <= now_us) {
 		entry->start = false;
 	}
-	if (last_us > 0 && last_us < now_us) {
-		entry->last_us = last_us;
+	if (mark->tick_us > 0 && mark->tick_us < now_us) {
+		entry->last_us = mark->tick_us;
 		plan_next(schedule, entry);
+	}
+	if (mark->retry_us > 0 && mark->retry_us <= now_us + (int64_t)SCHEDULE_RETRY_MAX_MS * 1000) {
+		entry->retry_us = mark->retry_us;
+		entry->n_failed = mark->n_failed;
 	}
 }
 
-int64_t schedule_last_us(const struct schedule *schedule, const struct source *source)
+void schedule_save(const struct schedule *schedule, const struct source *source,
+	struct schedule_mark *ret)
 {
-	return find(schedule, source)->last_us;
+	const struct entry *entry = find(schedule, source);
+
+	*ret = (struct schedule_mark){
+		.tick_us = entry->last_us,
+		.attempt_us = entry->attempt_us,
+		.retry_us = entry->retry_us == INT64_MAX ? 0 : entry->retry_us,
+		.n_failed = entry->n_failed,
+	};
 }
 
 /* The newest tick that is not after now: those before it are covered by the same run. */
@@ -183,6 +200,7 @@ void schedule_ended(struct schedule *schedule, const struct source *source, bool
 	if (!entry) {
 		return;
 	}
+	entry->attempt_us = now_us;
 	entry->retry_us = INT64_MAX;
 	if (success || (entry->n_crons == 0 && source->every_ms == 0)) {
 		entry->n_failed = 0;

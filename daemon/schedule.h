@@ -27,10 +27,19 @@ int schedule_new(const struct config *config, const struct zone *zone, int64_t n
 	struct schedule **ret) must_check;
 struct schedule *schedule_free(struct schedule *schedule);
 
-/* The last tick that fired before this process began (state.json): a later one that was missed is due. */
-void schedule_restore(struct schedule *schedule, const struct source *source, int64_t last_us,
-	int64_t attempt_us);
-int64_t schedule_last_us(const struct schedule *schedule, const struct source *source);
+/* What a later process needs of a source (state.json). Wall time; 0: none. */
+struct schedule_mark {
+	int64_t tick_us;    /* the last one that fired: a later one that was missed is due */
+	int64_t attempt_us; /* when its last run ended: on_start waits for a while after it */
+	int64_t retry_us;
+	unsigned n_failed;  /* runs in a row that were no success */
+};
+
+/* Of an earlier process. What lies in the future (the clock was set back) is not believed. */
+void schedule_restore(struct schedule *schedule, const struct source *source,
+	const struct schedule_mark *mark);
+void schedule_save(const struct schedule *schedule, const struct source *source,
+	struct schedule_mark *ret);
 
 /*
  * The next source that is due now, which counts as fired; NULL when there is none. `trigger` is "start",
