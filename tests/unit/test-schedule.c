@@ -68,6 +68,13 @@ static const char *due(struct fixture *f, int64_t now_us)
 	return source ? trigger : NULL;
 }
 
+static void restore(struct fixture *f, int64_t tick_us, int64_t attempt_us)
+{
+	struct schedule_mark mark = {.tick_us = tick_us, .attempt_us = attempt_us};
+
+	schedule_restore(f->schedule, &f->sources[0], &mark);
+}
+
 static void test_cron_in_the_zone(void **state)
 {
 	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
@@ -101,9 +108,49 @@ static void test_missed_while_down(void **state)
 
 	(void)state;
 	begin(&f, 1, MIDNIGHT + 13 * HOUR);
-	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - 7 * HOUR, 0);
+	restore(&f, MIDNIGHT - 7 * HOUR, 0);
 	assert_string_equal(due(&f, MIDNIGHT + 13 * HOUR), "schedule");
 	assert_null(due(&f, MIDNIGHT + 13 * HOUR));
+	end(&f);
+}
+
+static void test_retry_survives_a_restart(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+	struct schedule_mark mark;
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	assert_string_equal(due(&f, MIDNIGHT + 12 * HOUR), "schedule");
+	schedule_ended(f.schedule, &f.sources[0], false, MIDNIGHT + 12 * HOUR + MINUTE);
+	schedule_save(f.schedule, &f.sources[0], &mark);
+	assert_int_equal(mark.tick_us, MIDNIGHT + 12 * HOUR);
+	assert_int_equal(mark.attempt_us, MIDNIGHT + 12 * HOUR + MINUTE);
+	assert_int_equal(mark.retry_us, MIDNIGHT + 12 * HOUR + 16 * MINUTE);
+	assert_int_equal(mark.n_failed, 1);
+	end(&f);
+
+	begin(&f, 1, MIDNIGHT + 12 * HOUR + 2 * MINUTE);
+	schedule_restore(f.schedule, &f.sources[0], &mark);
+	assert_null(due(&f, MIDNIGHT + 12 * HOUR + 15 * MINUTE));
+	assert_string_equal(due(&f, MIDNIGHT + 12 * HOUR + 16 * MINUTE), "retry");
+	schedule_ended(f.schedule, &f.sources[0], false, MIDNIGHT + 12 * HOUR + 17 * MINUTE);
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]),
+		MIDNIGHT + 12 * HOUR + 47 * MINUTE); /* doubled */
+	end(&f);
+}
+
+static void test_marks_of_the_future_are_not_believed(void **state)
+{
+	struct fixture f = {.sources[0] = {.on_start = true, .every_ms = 3600 * 1000}};
+	struct schedule_mark mark = {
+		.tick_us = MIDNIGHT + DAY, .attempt_us = MIDNIGHT + DAY, .retry_us = MIDNIGHT + DAY};
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	schedule_restore(f.schedule, &f.sources[0], &mark);
+	assert_string_equal(due(&f, MIDNIGHT), "start");
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), MIDNIGHT + HOUR);
 	end(&f);
 }
 
@@ -152,11 +199,11 @@ static void test_on_start_not_soon_after_an_attempt(void **state)
 
 	(void)state;
 	begin(&f, 1, MIDNIGHT);
-	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - HOUR, MIDNIGHT - 14 * MINUTE);
+	restore(&f, MIDNIGHT - HOUR, MIDNIGHT - 14 * MINUTE);
 	assert_null(due(&f, MIDNIGHT));
 	end(&f);
 	begin(&f, 1, MIDNIGHT);
-	schedule_restore(f.schedule, &f.sources[0], MIDNIGHT - HOUR, MIDNIGHT - 16 * MINUTE);
+	restore(&f, MIDNIGHT - HOUR, MIDNIGHT - 16 * MINUTE);
 	assert_string_equal(due(&f, MIDNIGHT), "start");
 	end(&f);
 }
@@ -247,6 +294,8 @@ int main(void)
 		cmocka_unit_test(test_cron_in_the_zone),
 		cmocka_unit_test(test_missed_ticks_fire_once),
 		cmocka_unit_test(test_missed_while_down),
+		cmocka_unit_test(test_retry_survives_a_restart),
+		cmocka_unit_test(test_marks_of_the_future_are_not_believed),
 		cmocka_unit_test(test_clock_set_back_fires_nothing_twice),
 		cmocka_unit_test(test_every),
 		cmocka_unit_test(test_on_start),
