@@ -29,6 +29,7 @@ struct batch {
 	struct buffer rows, olds;
 	struct slot *slots;
 	uint32_t n_slots;
+	uint32_t expected; /* the slot whose stored row is likely to come next */
 	struct buffer held; /* the packed row that may still lose to a greater one */
 	bool holding, end;
 	uint64_t n_duplicate;
@@ -107,15 +108,6 @@ static int settle(struct batch *batch, const void *next)
 	return add_conflict(batch, origin);
 }
 
-static bool same_key(const struct batch *batch, const void *a, const void *b)
-{
-	struct field x[DIFF_MAX_FIELDS], y[DIFF_MAX_FIELDS];
-
-	row_unpack(a, x, batch->dataset->n_fact);
-	row_unpack(b, y, batch->dataset->n_fact);
-	return row_compare_key(batch->dataset, x, y) == 0;
-}
-
 static void count_day(struct batch *batch, const struct slot *slot)
 {
 	struct field fields[DIFF_MAX_FIELDS];
@@ -158,7 +150,8 @@ static int take(struct batch *batch, const void *item, size_t len)
 {
 	int r;
 
-	if (batch->holding && same_key(batch, batch->held.data, item)) {
+	if (batch->holding &&
+		row_compare_packed_key(batch->dataset, batch->held.data, item) == 0) {
 		r = settle(batch, item);
 		if (r < 0) {
 			return r;
@@ -193,7 +186,7 @@ int batch_fill(struct batch *batch, uint32_t *ret_n, struct error *error)
 	int r = 1;
 
 	count_verdicts(batch);
-	batch->n_slots = 0;
+	batch->n_slots = batch->expected = 0;
 	buffer_clear(&batch->rows);
 	buffer_clear(&batch->olds);
 	while (!batch->end && !is_full(batch)) {
@@ -304,10 +297,24 @@ void batch_key_values(const struct batch *batch, unsigned k, struct pgarray *arr
 	}
 }
 
+static bool is_at(const struct batch *batch, uint32_t i, const struct field *key,
+	struct field *ret_row)
+{
+	if (i >= batch->n_slots) {
+		return false;
+	}
+	unpack(batch, &batch->slots[i], ret_row);
+	return row_compare_key(batch->dataset, ret_row, key) == 0;
+}
+
+/* Stored rows mostly come in key order too: the one behind the last that was found is tried first. */
 static struct slot *find(struct batch *batch, const struct field *key, struct field *ret_row)
 {
 	uint32_t low = 0, high = batch->n_slots;
 
+	if (is_at(batch, batch->expected, key, ret_row)) {
+		return &batch->slots[batch->expected];
+	}
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 		int r;
@@ -336,6 +343,7 @@ int batch_known(struct batch *batch, const struct field *stored)
 	if (!slot) {
 		return 0;
 	}
+	batch->expected = (uint32_t)(slot - batch->slots) + 1;
 	slot->verdict = diff_known(dataset, row, batch->options.run, stored,
 		run_id.len == 8 ? field_to_int8(run_id) : 0, batch->options.force);
 	if (slot->verdict == DIFF_CHANGED) {

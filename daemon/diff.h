@@ -41,6 +41,10 @@ int row_compare_values(const struct dataset *dataset, const struct field *a, con
 /* For the sorter: packed rows by key, then values. `dataset` is a const struct dataset. */
 int row_compare_packed(const void *a, size_t a_len, const void *b, size_t b_len,
 	const void *dataset);
+int row_compare_packed_key(const struct dataset *dataset, const void *a, const void *b);
+
+/* The sorter's prefix for that order: the first columns of the key as far as they fit. */
+uint64_t row_prefix_packed(const void *packed, size_t len, const void *dataset);
 
 enum diff_verdict {
 	DIFF_NEW,       /* no stored row: insert */

@@ -42,6 +42,7 @@ enum {
 	BATCH_ROWS = 50000,
 	PROBE_ROWS = 10000,
 	UPDATE_ROWS = 10000,
+	READS_PER_TURN = 16, /* pieces of 128 KiB, decoded or packed */
 	MAX_PARTITIONS = 1024,
 	MAX_QUERY_PARAMS = DIFF_MAX_FIELDS + 1,
 };
@@ -282,12 +283,26 @@ static enum step end_of_reading(struct load *load)
 	return enter(load, LOAD_SORT);
 }
 
+/*
+ * Some 10 ms of reading for a turn of the loop. With less the pages that arrive meanwhile take all
+ * the time, and the server has nothing to do until they have all come.
+ */
+static enum intake_step read_on(struct load *load)
+{
+	enum intake_step step = INTAKE_MORE;
+
+	for (unsigned i = 0; i < READS_PER_TURN && step == INTAKE_MORE; i++) {
+		step = intake_advance(load->intake, &load->error);
+	}
+	return step;
+}
+
 static enum step step_read(struct load *load)
 {
 	if (!has_rows(load)) {
 		return enter(load, LOAD_RUN);
 	}
-	switch (intake_advance(load->intake, &load->error)) {
+	switch (read_on(load)) {
 	case INTAKE_ERROR:
 		return STEP_FAIL;
 	case INTAKE_MORE:
@@ -1007,6 +1022,7 @@ static int open_parts(struct load *load, const char *uuid, struct error *error)
 		.memory_bytes = options->memory_bytes / 2,
 		.directory = spool_directory(options->spool),
 		.compare = row_compare_packed,
+		.prefix = row_prefix_packed,
 		.arg = options->dataset,
 	};
 	struct intake_options intake = {

@@ -104,13 +104,25 @@ static void test_pack(void **state)
 static void test_order_of_packed_rows(void **state)
 {
 	static const char *const rows[] = {
+		"~ 2026-11-20 9 5 5",
+		"-7 2026-11-20 9 5 5",
+		"-2 2026-11-18 9 5 5",
+		"1 1890-01-01 9 5 5",
+		"1 1891-01-01 2 5 5",
 		"1 2026-11-18 9 5 5",
+		"1 2026-11-19 ~ 5 5",
 		"1 2026-11-19 2 ~ 5",
 		"1 2026-11-19 2 4 9",
 		"1 2026-11-19 2 5 6",
 		"1 2026-11-19 2 5 6.5",
 		"1 2026-11-19 10 1 1",
+		"1 2026-11-19 300000000 2 2",
+		"1 2026-11-19 300000001 1 1",
+		"1 2126-11-19 2 1 1",
+		"1 2127-11-19 1 1 1",
 		"2 2020-01-01 1 1 1",
+		"2000000 2020-01-01 1 1 1",
+		"2000001 2019-01-01 1 1 1",
 	};
 	struct config *config = dataset_config_one(DATASET_PRICES);
 
@@ -127,7 +139,37 @@ static void test_order_of_packed_rows(void **state)
 			assert_int_equal(sign(row_compare_packed(a.data, a.len, b.data, b.len,
 						 config->datasets[0])),
 				i < k ? -1 : i > k);
+			if (i < k) {
+				assert_true(row_prefix_packed(a.data, a.len, config->datasets[0]) <=
+					    row_prefix_packed(b.data, b.len, config->datasets[0]));
+			}
 		}
+	}
+	config_unref(config);
+}
+
+static void test_prefix_of_packed_rows(void **state)
+{
+	static const char *const rows[] = {
+		"1 2026-11-18 9 5 5",
+		"1 2026-11-19 2 5 5",
+		"1 2026-11-19 3 5 5",
+		"2 2026-11-18 1 5 5",
+	};
+	struct config *config = dataset_config_one(DATASET_PRICES);
+	uint64_t last = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
+		_cleanup_buffer_ struct buffer packed = {0};
+		struct row row;
+		uint64_t prefix;
+
+		row_from_text(&row, PRICE, rows[i]);
+		row_pack(&packed, (struct row_origin){.page = 1}, row.fields, 5);
+		prefix = row_prefix_packed(packed.data, packed.len, config->datasets[0]);
+		assert_true(prefix > last); /* each key column counts */
+		last = prefix;
 	}
 	config_unref(config);
 }
@@ -178,6 +220,7 @@ int main(void)
 		cmocka_unit_test(test_nan),
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_order_of_packed_rows),
+		cmocka_unit_test(test_prefix_of_packed_rows),
 		cmocka_unit_test(test_verdicts),
 	};
 
