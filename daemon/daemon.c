@@ -25,6 +25,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -303,9 +304,15 @@ static void on_slice_loaded(void *arg, const struct load_result *result,
 	check_once(daemon);
 }
 
+/* What a slice needed goes back to the system before hours of waiting. */
 static void on_loader_idle(void *arg)
 {
-	check_once(arg);
+	struct daemon *daemon = arg;
+
+	if (runner_is_idle(daemon->runner)) {
+		malloc_trim(0);
+	}
+	check_once(daemon);
 }
 
 static void on_load_retry(void *arg, const char *uuid, const struct error *error)
