@@ -15,7 +15,7 @@ def main() -> None:
             sys.exit(f"{path}: expected migration number {number:04d}")
         lines.append(f'\t{{{number}, "{name}",')
         with open(path, encoding="utf-8") as sql:
-            lines += [f"\t{json.dumps(line)}" for line in sql]
+            lines += [f"\t{json.dumps(line, ensure_ascii=False)}" for line in sql]
         lines.append("\t},")
     lines += ["\t{0, NULL, NULL},", "};", ""]
     with open(output, "w", encoding="utf-8") as out:
