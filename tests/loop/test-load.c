@@ -1161,6 +1161,36 @@ static void test_unique_violation(void **state)
 	check_counts(&done.result.counts, "1 0 1 0 0 0");
 }
 
+/* What the server did not do is not counted as done. */
+static void test_rows_that_vanish(void **state)
+{
+	struct rig *rig = *state;
+	struct slice slice;
+	struct done done;
+
+	load_one_price(rig, 1, "10", "1 1 0 0 0 0");
+	postgres_sql(rig->postgres,
+		"CREATE FUNCTION m.swallow() RETURNS trigger LANGUAGE plpgsql AS"
+		" $$ BEGIN RETURN NULL; END $$;"
+		"CREATE TRIGGER swallow BEFORE INSERT OR UPDATE ON m.price FOR EACH ROW"
+		" EXECUTE FUNCTION m.swallow()");
+	slice_begin(rig, &slice, "prices", "history", "2026-11-19", 2);
+	add_price(&slice, "Kochi", "Rice", "19/11/2026", "1", "2");
+	slice_end(rig, &slice);
+	done = try_load(rig, &slice);
+	check_failure(&done, ERROR_REJECTED, "copy_count");
+	assert_string_equal(done.error.text, "COPY stored 0 of 1 rows");
+	slice_begin(rig, &slice, "prices", "history", "2026-11-19", 3);
+	add_price(&slice, "Aluva", "Rice", "19/11/2026", "1", "20");
+	slice_end(rig, &slice);
+	done = try_load(rig, &slice);
+	check_failure(&done, ERROR_RETRY, "40001");
+	assert_string_equal(done.error.text,
+		"1 rows were to be updated, 0 were: somebody else changes the same rows");
+	check_sql(rig, PRICES, "Aluva Rice 2026-11-19 1 10 1");
+	check_sql(rig, "SELECT count(*) FROM ogdsync.run_slice", "1");
+}
+
 static void test_damaged_file(void **state)
 {
 	struct rig *rig = *state;
@@ -1452,6 +1482,7 @@ int main(void)
 		load_test(test_fence),
 		load_test(test_slices_without_rows),
 		load_test(test_unique_violation),
+		load_test(test_rows_that_vanish),
 		load_test(test_damaged_file),
 		load_test(test_cancel_at_each_turn),
 		load_test(test_killed_at_each_turn),
