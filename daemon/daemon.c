@@ -785,16 +785,26 @@ static void on_part_closed(void *arg)
 	(void)arg; /* the loop runs until all parts are gone */
 }
 
+/* The limit stays: a thread that hangs in the pool must not keep the process. */
 static void close_handles(struct daemon *daemon)
 {
 	if (daemon->n_handles > 0) {
 		uv_close((uv_handle_t *)&daemon->tick, NULL);
-		uv_close((uv_handle_t *)&daemon->limit, NULL);
+		uv_unref((uv_handle_t *)&daemon->limit);
 	}
 	for (unsigned i = 2; i < daemon->n_handles; i++) {
 		uv_close((uv_handle_t *)&daemon->signals[i - 2], NULL);
 	}
-	daemon->n_handles = 0;
+}
+
+/* Until nothing is left; then the loop can be closed. */
+static void run_loop(struct daemon *daemon)
+{
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	if (daemon->n_handles > 0) {
+		uv_close((uv_handle_t *)&daemon->limit, NULL);
+	}
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 }
 
 static void on_reader_closed(void *arg)
@@ -903,7 +913,7 @@ int daemon_run(const struct daemon_options *options, struct error *error)
 		daemon.exit_code = code_of_start(error);
 		daemon_stop(&daemon, error->text);
 	}
-	uv_run(&daemon.loop, UV_RUN_DEFAULT);
+	run_loop(&daemon);
 	r = uv_loop_close(&daemon.loop);
 	assert(r == 0);
 	spool_free(daemon.spool);
