@@ -4,13 +4,9 @@ import signal
 import time
 from datetime import datetime
 
-import pytest
-
 from harness import KEY, TRY_AGAIN, wait_until
 from portal_harness import Portal
 
-# DESIGN section 3 keeps the last ticks and the counters in <spool>/state.json.
-remembers = pytest.mark.xfail(reason="nothing is remembered from one process to the next yet")
 FROZEN = {"status", "total_syncs", "total_failures", "last_success_at", "last_failure_at", "last_sync"}
 FROZEN_SYNC = {"status", "started_at", "finished_at", "records_fetched", "duration_seconds", "error"}
 ADDED = {"next_run_at", "running", "queue", "paused", "newest_date", "stale", "coverage", "spool", "database",
@@ -146,7 +142,6 @@ def test_runs_by_the_clock(site, portal):
         assert 0 < (due - began).total_seconds() <= 61
 
 
-@remembers
 def test_a_start_soon_after_a_run_does_not_repeat_it(site):
     with site.start() as daemon:
         daemon.wait_syncs(1)
@@ -156,7 +151,6 @@ def test_a_start_soon_after_a_run_does_not_repeat_it(site):
         assert len(site.runs()) == 1
 
 
-@remembers
 def test_counters_live_on(site):
     with site.start() as daemon:
         before = daemon.wait_syncs(1)
