@@ -1,0 +1,252 @@
+/*
+ * The load stage, first half: pages -> sorter, names -> ids, rejects -> quarantine, partitions.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+#include "daemon/load_private.h"
+
+#include <string.h>
+
+enum {
+	READS_PER_TURN = 16, /* pieces of 128 KiB, decoded or packed */
+	MAX_PARTITIONS = 1024,
+};
+
+/* ---- reading the pages ---- */
+
+static bool has_rows(const struct load *load)
+{
+	enum slice_state state = load->result.outcome.state;
+
+	return state == SLICE_PROVEN || state == SLICE_PARTIAL;
+}
+
+/* Every row is in the table: the last rejects, then the books. */
+enum step load_end_of_rows(struct load *load)
+{
+	load->lookup = 0;
+	load->after_rejects = LOAD_SEEN;
+	return load_enter(load, LOAD_REJECTS);
+}
+
+static enum step end_of_reading(struct load *load)
+{
+	struct intake_counts counts = intake_counts(load->intake);
+
+	if (load->collecting) {
+		return load_end_of_rows(load);
+	}
+	load->result.counts.received = counts.received;
+	load->result.counts.quarantined = counts.quarantined;
+	return load_enter(load, LOAD_SORT);
+}
+
+/*
+ * Some 10 ms of reading for a turn of the loop. With less the pages that arrive meanwhile take all
+ * the time, and the server has nothing to do until they have all come.
+ */
+static enum intake_step read_on(struct load *load)
+{
+	enum intake_step step = INTAKE_MORE;
+
+	for (unsigned i = 0; i < READS_PER_TURN && step == INTAKE_MORE; i++) {
+		step = intake_advance(load->intake, &load->error);
+	}
+	return step;
+}
+
+enum step load_step_read(struct load *load)
+{
+	if (!has_rows(load)) {
+		return load_enter(load, LOAD_RUN);
+	}
+	switch (read_on(load)) {
+	case INTAKE_ERROR:
+		return STEP_FAIL;
+	case INTAKE_MORE:
+		return load_again(load);
+	case INTAKE_NAMES:
+		load->lookup = 0;
+		return load_enter(load, LOAD_NAMES);
+	case INTAKE_FULL:
+		return load_enter(load, LOAD_SPILL);
+	case INTAKE_REJECTS:
+		load->after_rejects = LOAD_READ;
+		return load_enter(load, LOAD_REJECTS);
+	case INTAKE_END:
+		break;
+	}
+	return end_of_reading(load);
+}
+
+static void on_name(void *arg, const struct pg_result *row)
+{
+	struct load *load = arg;
+	struct field fields[LOOKUP_FIXED_FIELDS + LOOKUP_MAX_COLUMNS];
+
+	load_result_fields(row, 0, fields, pg_n_columns(row));
+	if (lookup_take_row(load->options.lookups, load->lookup, fields) < 0) {
+		error_no_memory(&load->error, "load");
+	}
+}
+
+static void on_names(void *arg, const struct error *error)
+{
+	struct load *load = arg;
+
+	/* After a cancel the rows may have been left out. */
+	if (!error && !load->canceled &&
+		lookup_wanted(load->options.lookups, load->lookup) > 0) {
+		error_set(&load->error, ERROR_RETRY, "load", "40001",
+			"somebody else is adding the same names to %s.%s",
+			load_dataset(load)->lookups[load->lookup].schema,
+			load_dataset(load)->lookups[load->lookup].table);
+	}
+	load->lookup++;
+	load_finish_operation(load, error);
+}
+
+enum step load_step_names(struct load *load)
+{
+	struct pgarray arrays[LOOKUP_MAX_COLUMNS + 1];
+	struct pg_param params[LOOKUP_MAX_COLUMNS + 1];
+	unsigned l = load->lookup, n;
+	bool failed = false;
+
+	if (l == load_dataset(load)->n_lookups) {
+		return load_enter(load, LOAD_READ);
+	}
+	if (lookup_wanted(load->options.lookups, l) == 0) {
+		load->lookup++;
+		return STEP_GO;
+	}
+	buffer_clear(&load->sql);
+	lookup_insert_sql(load->options.lookups, l, &load->sql);
+	lookup_insert_arrays(load->options.lookups, l, arrays);
+	n = load_array_params(arrays, load_dataset(load)->lookups[l].n_columns + 1, params, &failed);
+	if (!failed && !buffer_failed(&load->sql)) {
+		pg_query_rows(load->options.pg, buffer_str(&load->sql), params, n, on_name, on_names,
+			load);
+	}
+	load_free_arrays(arrays, n);
+	return failed || buffer_failed(&load->sql) ? load_no_memory(load) : STEP_WAIT;
+}
+
+static void work_spill(uv_work_t *work)
+{
+	struct load *load = container_of(work, struct load, work);
+
+	load->work_result = load->state == LOAD_SPILL ? sorter_spill(load->sorter, &load->error)
+						      : sorter_finish(load->sorter, &load->error);
+}
+
+static void on_spilled(uv_work_t *work, int status)
+{
+	struct load *load = container_of(work, struct load, work);
+
+	(void)status;
+	load->state = load->work_result < 0 ? load->state : load->next;
+	load_go(load);
+}
+
+enum step load_step_spill(struct load *load)
+{
+	load->next = load->state == LOAD_SPILL ? LOAD_READ : LOAD_PARTITIONS;
+	if (uv_queue_work(load->options.loop, &load->work, work_spill, on_spilled) < 0) {
+		return load_no_memory(load);
+	}
+	return STEP_WAIT;
+}
+
+static void on_rejects(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct load *load = arg;
+
+	(void)result;
+	ledger_rejects_clear(&load->rejects);
+	load->state = error ? load->state : load->after_rejects;
+	load_finish_operation(load, error);
+}
+
+enum step load_step_rejects(struct load *load)
+{
+	if (load->rejects.n == 0) {
+		return load_enter(load, load->after_rejects);
+	}
+	ledger_quarantine(load->options.pg, &load->result.header, &load->rejects, on_rejects, load);
+	return STEP_WAIT;
+}
+
+/* ---- partitions ---- */
+
+static void on_partitions(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct load *load = arg;
+	int n = error ? 0 : pg_n_rows(result);
+
+	load->n_partitions = 0;
+	for (int i = 0; i < n && load->n_partitions < MAX_PARTITIONS; i++) {
+		if (partition_parse_bound(pg_value(result, i, 0),
+			    &load->partitions[load->n_partitions]) == 0) {
+			load->n_partitions++;
+		}
+	}
+	load->state = error ? load->state : LOAD_ATTACH;
+	load_finish_operation(load, error);
+}
+
+enum step load_step_partitions(struct load *load)
+{
+	struct pg_param params[] = {
+		{.data = load_dataset(load)->schema},
+		{.data = load_dataset(load)->table},
+	};
+
+	if (load_dataset(load)->partition == PARTITION_NONE) {
+		return load_enter(load, LOAD_FILL);
+	}
+	free(load->partitions);
+	load->partitions = calloc(MAX_PARTITIONS, sizeof(*load->partitions));
+	if (!load->partitions) {
+		return load_no_memory(load);
+	}
+	pg_query(load->options.pg, partition_list_sql, params, N_ELEMENTS(params), on_partitions,
+		load);
+	return STEP_WAIT;
+}
+
+/* Without the rights of an owner the day has nowhere to go: say what helps. */
+static void on_attached(void *arg, const struct error *error)
+{
+	struct load *load = arg;
+
+	if (error && strcmp(error->code, "42501") == 0) {
+		error_set(&load->error, ERROR_REJECTED, "load", "no_partition",
+			"%s.%s has no partition for a date of this slice and this role may not make "
+			"one: run `ogdsync schema apply`",
+			load_dataset(load)->schema, load_dataset(load)->table);
+	}
+	load->state = error ? load->state : LOAD_PARTITIONS;
+	load_finish_operation(load, error);
+}
+
+enum step load_step_attach(struct load *load)
+{
+	char suffix[PARTITION_SUFFIX_BYTES];
+	struct day_range range;
+	unsigned n_days;
+	const struct day_count *days = intake_days(load->intake, &n_days);
+	int32_t day = partition_missing(load->partitions, load->n_partitions, days, n_days);
+
+	if (day == INT32_MIN) {
+		return load_enter(load, LOAD_FILL);
+	}
+	range = partition_of(load_dataset(load)->partition, day, suffix);
+	buffer_clear(&load->sql);
+	partition_create_sql(load_dataset(load), range, suffix, &load->sql);
+	if (buffer_failed(&load->sql)) {
+		return load_no_memory(load);
+	}
+	pg_exec(load->options.pg, buffer_str(&load->sql), on_attached, load);
+	return STEP_WAIT;
+}
