@@ -261,6 +261,12 @@ static void on_run_progress(void *arg, const struct run_info *run)
 	save_breaker(daemon);
 }
 
+static void on_run_split(void *arg, const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, unsigned n_parts)
+{
+	report_split(((struct daemon *)arg)->report, run, slice, outcome, n_parts);
+}
+
 static void on_run_fetched(void *arg, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error)
 {
@@ -471,17 +477,36 @@ static void run_all(struct daemon *daemon, const char *trigger)
 
 /* ---- what an earlier process left ---- */
 
-static int queue_ready(void *arg, const struct spool_entry *entry)
+static int queue_part(void *arg, const struct spool_entry *entry)
 {
 	struct daemon *daemon = arg;
 
-	return loader_add(daemon->loader, entry->header.uuid, 1, LOADER_READY);
+	return strchr(entry->header.slice, '/')
+		       ? loader_add(daemon->loader, entry->header.uuid, 1, LOADER_READY)
+		       : 0;
+}
+
+static int queue_whole(void *arg, const struct spool_entry *entry)
+{
+	struct daemon *daemon = arg;
+
+	return strchr(entry->header.slice, '/')
+		       ? 0
+		       : loader_add(daemon->loader, entry->header.uuid, 1, LOADER_READY);
+}
+
+/* Parts first: a whole may be proven by them, and must not be called complete before. */
+static int queue_ready(struct daemon *daemon, struct error *error)
+{
+	int r = spool_visit(daemon->spool, 0, queue_part, daemon, error);
+
+	return r < 0 ? r : spool_visit(daemon->spool, 0, queue_whole, daemon, error);
 }
 
 /* Then the runs of earlier processes are over, whether they had come to an end or not. */
 static int queue_left_over(struct daemon *daemon, struct error *error)
 {
-	if (spool_visit(daemon->spool, 0, queue_ready, daemon, error) < 0) {
+	if (queue_ready(daemon, error) < 0) {
 		return -1;
 	}
 	return loader_close_runs(daemon->loader, daemon->began_us / 1000) < 0
@@ -718,6 +743,7 @@ static int start_stages(struct daemon *daemon, struct error *error)
 		.config = config,
 		.on_start = on_run_start,
 		.on_progress = on_run_progress,
+		.on_split = on_run_split,
 		.on_fetched = on_run_fetched,
 		.on_spooled = on_run_spooled,
 		.on_end = on_run_end,

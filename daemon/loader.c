@@ -659,6 +659,18 @@ int loader_new(const struct loader_options *options, struct loader **ret, struct
 	return 0;
 }
 
+int loader_stored_values(const struct loader *loader, const struct source *source,
+	struct valueset *values)
+{
+	for (unsigned d = 0; d < loader->config->n_datasets; d++) {
+		if (loader->config->datasets[d] == source->dataset && loader->lookups[d]) {
+			return lookup_values(loader->lookups[d], (unsigned)source->slice.split_by,
+				values);
+		}
+	}
+	return 0;
+}
+
 void loader_wake(struct loader *loader)
 {
 	if (loader->phase == PHASE_IDLE) {

@@ -16,6 +16,7 @@
 #include "daemon/ledger.h"
 #include "daemon/load.h"
 #include "daemon/spool.h"
+#include "daemon/valueset.h"
 #include "lib/clock.h"
 
 enum loader_state {
@@ -69,6 +70,14 @@ int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum 
 
 /* After all that was added before: runs below this id that are still open belong to dead processes. */
 int loader_close_runs(struct loader *loader, int64_t before) must_check;
+
+/*
+ * Adds the stored values of the column that the source splits by, as far as they are known: those of
+ * the lookup that has the column, as of the last connect and what was loaded since. None before the
+ * first connect, or when the column is in no lookup. 0 or -ENOMEM.
+ */
+int loader_stored_values(const struct loader *loader, const struct source *source,
+	struct valueset *values) must_check;
 
 /* The lease may be ours now: go on. */
 void loader_wake(struct loader *loader);

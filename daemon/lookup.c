@@ -9,6 +9,7 @@
 
 #include "daemon/lookup.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -133,6 +134,48 @@ static int find_key(struct lookup *lookup, uint32_t *ret_slot)
 		return 0;
 	}
 	return new_entry(lookup, ret_slot);
+}
+
+/* Field `n` of a key: 4 bytes of length, big-endian, -1 for NULL, then the bytes. */
+static struct field key_field(const char *key, unsigned n)
+{
+	struct field field = {.len = -1};
+	uint32_t len;
+
+	for (unsigned i = 0; i <= n; i++) {
+		key += field.len > 0 ? field.len : 0;
+		memcpy(&len, key, sizeof(len));
+		key += sizeof(len);
+		field.len = (int32_t)be32toh(len);
+		field.data = key;
+	}
+	return field;
+}
+
+static int add_values(const struct lookup *lookup, unsigned n, struct valueset *values)
+{
+	for (uint32_t i = 0; i < lookup->n_entries; i++) {
+		struct field field = key_field(lookup->names.data + lookup->entries[i].name, n);
+
+		if (field.len > 0 && valueset_add(values, field.data, (size_t)field.len) < 0) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int lookup_values(const struct lookup_set *set, unsigned column, struct valueset *values)
+{
+	for (unsigned l = 0; l < set->dataset->n_lookups; l++) {
+		const struct lookup_def *def = set->lookups[l].def;
+
+		for (unsigned c = 0; c < def->n_columns; c++) {
+			if (def->columns[c] == column) {
+				return add_values(&set->lookups[l], c, values);
+			}
+		}
+	}
+	return 0;
 }
 
 void lookup_select_sql(const struct lookup_set *set, unsigned l, struct buffer *sql)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "daemon/dataset.h"
+#include "daemon/valueset.h"
 #include "lib/attr.h"
 #include "lib/copyrow.h"
 #include "lib/pg.h"
@@ -32,6 +33,9 @@ void lookup_select_sql(const struct lookup_set *set, unsigned l, struct buffer *
 /* fields: id, first_seen, last_seen, names ..., all binary. A known id stays. */
 int lookup_take_row(struct lookup_set *set, unsigned l, const struct field *fields) must_check;
 enum { LOOKUP_FIXED_FIELDS = 3 };
+
+/* Adds the texts of a column that is part of a lookup; nothing when it is in none. 0 or -ENOMEM. */
+int lookup_values(const struct lookup_set *set, unsigned column, struct valueset *values) must_check;
 
 /* ---- finding ---- */
 

@@ -319,6 +319,18 @@ void report_progress(struct report *report, const struct run_info *run)
 	take_progress(report, run);
 }
 
+void report_split(struct report *report, const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, unsigned n_parts)
+{
+	struct log log;
+
+	run_context(&log, run);
+	log_info(&log, "fetch.split", f_str("slice", slice), f_u64("parts", n_parts),
+		f_u64("distinct", outcome->distinct), f_i64("expected", outcome->expected),
+		f_msg(outcome->text));
+	report->trouble[0] = '\0';
+}
+
 void report_fetched(struct report *report, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error)
 {

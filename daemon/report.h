@@ -31,6 +31,8 @@ void report_ready(struct report *report);
 void report_stopping(struct report *report, const char *why);
 void report_started(struct report *report, const struct run_info *run);
 void report_progress(struct report *report, const struct run_info *run);
+void report_split(struct report *report, const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, unsigned n_parts);
 void report_fetched(struct report *report, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error);
 void report_spooled(struct report *report, const struct run_info *run);

@@ -9,6 +9,10 @@
  *   - the loader is told, and the next slice is fetched meanwhile;
  *   - the loader settles each slice; when all are settled the run is over, and its end is booked.
  *
+ * A slice that the passes could not prove is split: its parts take its place in the list, and it
+ * comes after them. Its own file stays open until they are fetched, for their proofs may make it
+ * whole. The loader takes the files in this order, so the parts' rows are in the table before.
+ *
  * Possible failure modes are:
  *   - A fetch ends partial, suspect or failed: the file says so, and takes the same way; the loader
  *     books the attempt. A refused key ends the run: its other slices fail with the same reason.
@@ -24,7 +28,14 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum slice_phase { SLICE_PLANNED, SLICE_FETCHING, SLICE_COMMITTING, SLICE_READY, SLICE_SETTLED };
+enum slice_phase {
+	SLICE_PLANNED,
+	SLICE_FETCHING,
+	SLICE_SPLIT, /* fetched, and stands behind its parts, for their outcome is part of its own */
+	SLICE_COMMITTING,
+	SLICE_READY,
+	SLICE_SETTLED,
+};
 
 struct slice {
 	struct plan_slice plan;
@@ -32,6 +43,9 @@ struct slice {
 	enum slice_phase phase;
 	enum run_state state; /* when settled */
 	struct spool_outcome outcome;
+	char *split_value; /* of a part: as served; NULL: a whole */
+	struct split split;          /* of a whole in SLICE_SPLIT: its parts stand before it */
+	struct spool_writer *writer; /* only then */
 };
 
 struct run {
@@ -111,6 +125,9 @@ static enum run_state state_of_run(const struct run *run)
 static void run_free(struct run *run)
 {
 	config_unref(run->config);
+	for (unsigned i = 0; i < run->info.n_slices; i++) {
+		free(run->slices[i].split_value);
+	}
 	free(run->slices);
 	free(run);
 }
@@ -224,16 +241,38 @@ static void end_of_fetching(struct run *run)
 	kick(runner);
 }
 
+/* The slice whose parts are being fetched. */
+static struct slice *whole_of(struct run *run)
+{
+	unsigned i = run->next;
+
+	while (run->slices[i].split_value) {
+		i++;
+	}
+	return &run->slices[i];
+}
+
 static void slice_fetched(struct run *run, const struct error *error)
 {
 	struct runner *runner = run->runner;
 	struct slice *slice = slice_now(run);
 
 	keep_error(run, error);
+	if (slice->split_value) {
+		split_take(&whole_of(run)->split, &slice->outcome);
+	}
 	runner->options.on_fetched(runner->options.arg, &run->info, slice->plan.name,
 		&slice->outcome, error);
 	run->next++;
 	kick(runner);
+}
+
+/* Whatever its fetch had proven, its rows will not be in the table. */
+static void not_spooled(struct run *run, struct slice *slice, const struct error *error)
+{
+	slice->outcome.state = SLICE_FAILED;
+	settle(run, slice, RUN_FAILED);
+	slice_fetched(run, error);
 }
 
 static void on_spooled(void *arg, const struct error *error)
@@ -243,15 +282,15 @@ static void on_spooled(void *arg, const struct error *error)
 	struct error full = {.class = ERROR_NONE};
 
 	if (error) {
-		settle(run, slice, RUN_FAILED);
-		slice_fetched(run, error);
+		not_spooled(run, slice, error);
 		return;
 	}
 	slice->phase = SLICE_READY;
 	if (loader_add(run->runner->options.loader, slice->uuid, run->info.n_slices,
 		    LOADER_READY) < 0) {
 		error_no_memory(&full, "run");
-		settle(run, slice, RUN_FAILED); /* the next start loads it */
+		not_spooled(run, slice, &full); /* the next start loads it */
+		return;
 	}
 	slice_fetched(run, NULL);
 }
@@ -324,6 +363,96 @@ static struct spool_writer *writer_for(struct run *run, const struct fetch_resul
 	return writer;
 }
 
+static void commit_slice(struct run *run, struct spool_writer *writer)
+{
+	struct slice *slice = slice_now(run);
+	struct error error = {.class = ERROR_NONE};
+
+	outcome_error(&slice->outcome, &error);
+	keep_error(run, &error);
+	slice->phase = SLICE_COMMITTING;
+	spool_commit(writer, &slice->outcome, on_spooled, run);
+}
+
+/* ---- splitting ---- */
+
+/* Room before the present slice for one part of each value; returns how many there are. */
+static int insert_parts(struct run *run, const struct valueset *values)
+{
+	unsigned n = 0, n_before = run->next;
+	unsigned n_rest = run->info.n_slices - n_before;
+	struct slice whole = *slice_now(run), *parts;
+	struct slice *slices =
+		calloc(run->info.n_slices + values->n_values, sizeof(*slices));
+
+	if (!slices) {
+		return -ENOMEM;
+	}
+	parts = slices + n_before;
+	for (size_t i = 0; i < values->n_values; i++) {
+		if (split_part(&whole.plan, values->values[i], &parts[n].plan)) {
+			parts[n].split_value = strdup(values->values[i]);
+			n += parts[n].split_value != NULL;
+		}
+	}
+	memcpy(slices, run->slices, n_before * sizeof(*slices));
+	memcpy(parts + n, run->slices + n_before, n_rest * sizeof(*slices));
+	free(run->slices);
+	run->slices = slices;
+	run->info.n_slices += n;
+	run->info.slice = NULL; /* it pointed there */
+	return (int)n;
+}
+
+/* The values received, and those of other days, for a value may be in none of the pages that came. */
+static int collect_values(const struct run *run, const struct valueset *received,
+	struct valueset *values)
+{
+	for (size_t i = 0; i < received->n_values; i++) {
+		const char *value = received->values[i];
+
+		if (valueset_add(values, value, strlen(value)) < 0) {
+			return -ENOMEM;
+		}
+	}
+	return loader_stored_values(run->runner->options.loader, run->info.source, values);
+}
+
+static bool split_slice(struct run *run, const struct fetch_result *result)
+{
+	_cleanup_(valueset_fini) struct valueset values = {0};
+	struct runner *runner = run->runner;
+	struct slice *whole = slice_now(run);
+	int n;
+
+	if (whole->split_value || !split_is_due(run->info.source, &whole->outcome, result->values)) {
+		return false;
+	}
+	if (collect_values(run, result->values, &values) < 0 || values.overflow) {
+		return false;
+	}
+	n = insert_parts(run, &values);
+	if (n <= 0) {
+		return false;
+	}
+	whole = slice_now(run) + n;
+	whole->phase = SLICE_SPLIT;
+	whole->split = (struct split){.n_parts = (unsigned)n};
+	whole->writer = result->writer;
+	runner->options.on_split(runner->options.arg, &run->info, whole->plan.name,
+		&whole->outcome, whole->split.n_parts);
+	kick(runner);
+	return true;
+}
+
+static void finish_split(struct run *run)
+{
+	struct slice *whole = slice_now(run);
+
+	split_judge(&whole->split, &whole->outcome);
+	commit_slice(run, take_ptr(whole->writer));
+}
+
 static void on_fetch_done(void *arg, const struct fetch_result *result)
 {
 	struct run *run = arg;
@@ -334,15 +463,23 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 	run->fetch = NULL;
 	slice->outcome = result->outcome;
 	explain(&slice->outcome, &result->error);
+	if (split_slice(run, result)) {
+		return;
+	}
 	if (error_is_set(&result->error)) {
 		keep_error(run, &result->error);
 		if (result->error.class != ERROR_RETRY) {
 			run->stop = result->error;
 		}
 	}
-	outcome_error(&slice->outcome, &error);
-	keep_error(run, &error);
-	error_clear(&error);
+	if (slice->split_value && split_is_nothing(&slice->outcome)) {
+		if (result->writer) {
+			spool_discard(result->writer);
+		}
+		settle(run, slice, RUN_SUCCESS);
+		slice_fetched(run, NULL);
+		return;
+	}
 	writer = writer_for(run, result, &error);
 	if (!writer) {
 		settle(run, slice,
@@ -350,8 +487,7 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 		slice_fetched(run, error_is_set(&error) ? &error : &result->error);
 		return;
 	}
-	slice->phase = SLICE_COMMITTING;
-	spool_commit(writer, &slice->outcome, on_spooled, run);
+	commit_slice(run, writer);
 }
 
 static void on_fetch_progress(void *arg, const struct fetch_progress *progress)
@@ -371,6 +507,7 @@ static int start_fetch(struct run *run, struct slice *slice)
 		.source = run->info.source,
 		.spool = run->runner->options.spool,
 		.header = &header,
+		.split_value = slice->split_value,
 		.on_progress = on_fetch_progress,
 		.on_done = on_fetch_done,
 		.arg = run,
@@ -412,6 +549,10 @@ static void fetch_next(struct run *run)
 		return;
 	}
 	slice = slice_now(run);
+	if (slice->phase == SLICE_SPLIT) {
+		finish_split(run);
+		return;
+	}
 	if (error_is_set(&run->stop) || run->runner->closing) {
 		skip_slice(run, slice);
 		return;

@@ -22,6 +22,7 @@
 #include "daemon/plan.h"
 #include "daemon/portal.h"
 #include "daemon/run_info.h"
+#include "daemon/split.h"
 #include "daemon/spool.h"
 #include "lib/clock.h"
 
@@ -38,6 +39,9 @@ struct runner_options {
 
 	void (*on_start)(void *arg, const struct run_info *run);
 	void (*on_progress)(void *arg, const struct run_info *run);
+	/* The passes could not prove a slice: it is fetched again in so many parts. */
+	void (*on_split)(void *arg, const struct run_info *run, const char *slice,
+		const struct spool_outcome *outcome, unsigned n_parts);
 	/* A slice was fetched (and is safe in the spool unless `error` is set). */
 	void (*on_fetched)(void *arg, const struct run_info *run, const char *slice,
 		const struct spool_outcome *outcome, const struct error *error);

@@ -105,6 +105,7 @@ CREATE VIEW ogdsync.coverage_day AS
          dataset, data_date, state, source, expected, received, distinct_rows, quarantined, run, checked_at
     FROM ogdsync.coverage
    WHERE data_date IS NOT NULL
+     AND strpos(slice, '/') = 0 -- a part of a split slice says nothing about the whole day
    ORDER BY dataset, data_date,
             array_position(ARRAY['complete', 'open', 'partial', 'suspect', 'empty', 'missing'], state),
             checked_at DESC;
