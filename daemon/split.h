@@ -10,7 +10,7 @@
 
 #include "daemon/dataset.h"
 #include "daemon/plan.h"
-#include "daemon/spool.h"
+#include "daemon/slice.h"
 #include "daemon/valueset.h"
 #include "lib/attr.h"
 

@@ -1,0 +1,70 @@
+#pragma once
+
+/*
+ * The insides of the daemon, for its own files: daemon.c (life), daemon_state.c (state.json),
+ * daemon_spool.c (what an earlier process left), daemon_http.c (what is asked over HTTP).
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+#include <signal.h>
+#include <uv.h>
+
+#include "daemon/api.h"
+#include "daemon/daemon.h"
+#include "daemon/loader.h"
+#include "daemon/portal.h"
+#include "daemon/reader.h"
+#include "daemon/report.h"
+#include "daemon/run.h"
+#include "daemon/schedule.h"
+#include "daemon/spool.h"
+#include "daemon/state.h"
+#include "lib/httpd.h"
+#include "lib/log.h"
+#include "lib/zone.h"
+
+enum { N_DAEMON_SIGNALS = 4 };
+
+struct daemon {
+	struct daemon_options options;
+	struct config *config;
+	const struct clock *clock;
+	uv_loop_t loop;
+	struct zone *zone;
+	struct spool *spool;
+	struct state *state; /* NULL before the start, and at the end of the stop */
+	struct portal *portal;
+	struct loader *loader;
+	struct reader *reader;
+	struct runner *runner;
+	struct schedule *schedule;
+	struct report *report;
+	struct httpd *httpd;
+	struct api api;
+	struct report_now now;
+	uv_timer_t tick;  /* schedule; with `once`, its time limit */
+	uv_timer_t limit; /* of stopping */
+	uv_signal_t signals[N_DAEMON_SIGNALS];
+	unsigned n_handles; /* timers and signals that were begun */
+	unsigned n_commits; /* interrupted files on their way to .ready */
+	int64_t began_us;
+	bool stopping, once_begun;
+	int exit_code;
+};
+
+/* daemon.c */
+void daemon_check_once(struct daemon *daemon);
+
+/* daemon_state.c: remember, and write state.json when it can be */
+void daemon_save_state(struct daemon *daemon);
+void daemon_save_breaker(struct daemon *daemon);
+void daemon_save_marks(struct daemon *daemon, const struct run_info *run);
+int daemon_open_state(struct daemon *daemon);
+void daemon_restore_schedule(struct daemon *daemon);
+
+/* daemon_spool.c */
+int daemon_take_over_spool(struct daemon *daemon, struct error *error);
+void daemon_recheck_loaded(struct daemon *daemon);
+
+/* daemon_http.c */
+int daemon_listen(struct daemon *daemon, struct error *error);
