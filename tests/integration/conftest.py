@@ -7,14 +7,16 @@ import tempfile
 import pytest
 
 import harness
+import secrets_check
 from portal_harness import Portal
 
 ROWS = 400
 
 
-def pytest_configure():
+def pytest_configure(config):
     """A test that is ended from outside still ends the servers that it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    secrets_check.register(config)
 
 
 @pytest.fixture(scope="session")
