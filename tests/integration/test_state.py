@@ -11,12 +11,17 @@ def saved(site):
     return json.loads((site.spool / "state.json").read_text())
 
 
+def wait_saved(daemon, site, condition):
+    """The first write may come after READY."""
+    daemon.wait_status(lambda _: (site.spool / "state.json").exists() and condition(saved(site)), what="state.json")
+
+
 def test_counters_survive_kill_and_restart(site):
     site.live(schedule=["0 3 * * *"], on_start=True)
     with site.start() as daemon:
         before = daemon.wait_syncs(1)
         newest = before["newest_date"]
-        daemon.wait_status(lambda _: saved(site)["counts"]["syncs"] == 1, what="state.json")
+        wait_saved(daemon, site, lambda state: state["counts"]["syncs"] == 1)
         daemon.kill()
     assert newest == str(today())
     with site.start() as daemon:
@@ -39,7 +44,7 @@ def test_the_breaker_survives_kill_and_restart(site, portal):
     site.configure(portal={"breaker": {"after": 3, "probe": "1h"}, "attempts": 20})
     portal.control(faults=[{"kind": "502"}])
     with site.start() as daemon:
-        daemon.wait_status(lambda _: saved(site)["breaker"]["phase"] == "open", what="an open breaker")
+        wait_saved(daemon, site, lambda state: state["breaker"]["phase"] == "open")
         daemon.kill()
     asked = len(portal.requests())
     with site.start() as daemon:
