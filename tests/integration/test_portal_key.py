@@ -196,6 +196,7 @@ def test_a_portal_that_says_the_key_back(secret_site, cluster):
 @pytest.mark.skipif(JOURNAL.exists() or os.geteuid() != 0, reason="needs to be root where no journal runs")
 def test_in_the_journal(secret_site, portal):
     """A socket in the place of journald's."""
+    made = not JOURNAL.parent.exists()
     JOURNAL.parent.mkdir(parents=True, exist_ok=True)
     heard = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
@@ -219,5 +220,7 @@ def test_in_the_journal(secret_site, portal):
             wait_until(lambda: any(b"run.done" in entry for entry in heard), 5, "the journal")
         finally:
             JOURNAL.unlink()
+            if made:
+                JOURNAL.parent.rmdir()
     assert len(heard) > 20
     must_not_hold("the journal", b"\n".join(heard))
