@@ -1,0 +1,186 @@
+/*
+ * What happens, as log lines. SPDX-License-Identifier: Apache-2.0
+ *
+ * Levels as lib/log.h has them: a run that is lost is an ERROR, one that is less than a success a
+ * WARNING, one line of INFO for each run and slice. What repeats while something is down is said when
+ * it begins, at every FAILURES_PER_LINE-th time, and when it is over.
+ */
+
+#include "daemon/report_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { FAILURES_PER_LINE = 60 };
+
+static void run_context(struct log *log, const struct run_info *run)
+{
+	*log = (struct log){
+		.fields = {f_i64("run", run->id), f_str("source", run->source->label)},
+		.n_fields = 2,
+	};
+}
+
+/* ---- a run ---- */
+
+void report_log_started(const struct run_info *run)
+{
+	struct log log;
+
+	run_context(&log, run);
+	log_info(&log, "run.start", f_str("trigger", run->trigger), f_u64("slices", run->n_slices));
+}
+
+void report_log_progress(struct report *report, const struct run_info *run)
+{
+	const struct error *trouble = run->progress.trouble;
+	struct log log;
+
+	run_context(&log, run);
+	if (trouble && strcmp(trouble->text, report->trouble) != 0) {
+		snprintf(report->trouble, sizeof(report->trouble), "%s", trouble->text);
+		log_warning(&log, "fetch.retry", f_str("slice", run->slice),
+			f_str("code", trouble->code), f_msg(trouble->text));
+	}
+	log_debug(&log, "fetch.page", f_u64("page", run->progress.page),
+		f_u64("rows", run->progress.rows), f_i64("total", run->progress.total));
+}
+
+void report_log_split(const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, unsigned n_parts)
+{
+	struct log log;
+
+	run_context(&log, run);
+	log_info(&log, "fetch.split", f_str("slice", slice), f_u64("parts", n_parts),
+		f_u64("distinct", outcome->distinct), f_i64("expected", outcome->expected),
+		f_msg(outcome->text));
+}
+
+void report_log_fetched(const struct run_info *run, const char *slice,
+	const struct spool_outcome *outcome, const struct error *error)
+{
+	struct log log;
+
+	run_context(&log, run);
+	if (error || outcome->state == SLICE_FAILED) {
+		log_error(&log, "fetch.failed", f_str("slice", slice),
+			f_str("code", error ? error->code : outcome->reason),
+			f_msg(error ? error->text : outcome->text));
+	} else if (outcome->state != SLICE_PROVEN) {
+		log_warning(&log, "fetch.done", f_str("slice", slice),
+			f_str("state", slice_state_name(outcome->state)),
+			f_str("code", outcome->reason), f_u64("rows", outcome->received),
+			f_i64("expected", outcome->expected), f_msg(outcome->text));
+	} else {
+		log_info(&log, "fetch.done", f_str("slice", slice), f_str("state", "proven"),
+			f_u64("rows", outcome->received), f_i64("expected", outcome->expected),
+			f_u64("pages", outcome->pages), f_u64("passes", outcome->passes));
+	}
+}
+
+void report_log_spooled(const struct run_info *run, const struct error *why)
+{
+	struct log log;
+
+	run_context(&log, run);
+	log_warning(&log, "run.spooled", f_msg(why->text));
+}
+
+void report_log_ended(const struct run_info *run)
+{
+	const struct row_counts *counts = &run->counts;
+	enum log_level level = run->state == RUN_SUCCESS  ? LOG_LEVEL_INFO
+			       : run->state == RUN_FAILED ? LOG_LEVEL_ERROR
+							  : LOG_LEVEL_WARNING;
+	struct log log;
+
+	run_context(&log, run);
+	log_at(&log, level, run->state == RUN_FAILED ? "run.failed" : "run.done",
+		f_str("state", run_state_name(run->state)),
+		f_str("code", run->error ? run->error->code : NULL),
+		f_i64("took_ms", (run->finished_us - run->started_us) / 1000),
+		f_u64("received", counts->received), f_u64("inserted", counts->inserted),
+		f_u64("updated", counts->updated), f_u64("unchanged", counts->unchanged),
+		f_u64("duplicate", counts->duplicate), f_u64("quarantined", counts->quarantined),
+		f_str("msg", run->error ? run->error->text : NULL));
+}
+
+void report_log_loaded(const struct load_result *result, const struct error *error)
+{
+	char label[2 * SPOOL_NAME_BYTES];
+	struct log log = {
+		.fields = {f_i64("run", result->header.run), f_str("source", label)},
+		.n_fields = 2,
+	};
+
+	snprintf(label, sizeof(label), "%s/%s", result->header.dataset, result->header.source);
+	if (error) {
+		log_error(&log, "load.failed", f_str("slice", result->header.slice),
+			f_str("code", error->code), f_str("uuid", result->header.uuid),
+			f_msg(error->text));
+		return;
+	}
+	if (result->already) {
+		log_debug(&log, "load.already", f_str("uuid", result->header.uuid));
+		return;
+	}
+	log_info(&log, "load.done", f_str("slice", result->header.slice),
+		f_u64("received", result->counts.received),
+		f_u64("inserted", result->counts.inserted), f_u64("updated", result->counts.updated),
+		f_u64("unchanged", result->counts.unchanged),
+		f_u64("duplicate", result->counts.duplicate),
+		f_u64("quarantined", result->counts.quarantined),
+		f_u64("took_ms", result->took_ms));
+}
+
+void report_retry(struct report *report, const char *uuid, const struct error *error)
+{
+	(void)report;
+	log_warning(NULL, "load.retry", f_str("uuid", uuid[0] ? uuid : NULL),
+		f_str("code", error->code), f_msg(error->text));
+}
+
+/* ---- what the runs need ---- */
+
+void report_log_database(const struct report *report, enum loader_state state,
+	const struct error *error)
+{
+	if (state == LOADER_UP) {
+		log_notice(NULL, "database.up",
+			f_u64("after_failures", report->n_database_errors));
+	} else if (report->n_database_errors % FAILURES_PER_LINE == 1) {
+		log_warning(NULL, state == LOADER_SCHEMA ? "database.schema" : "database.down",
+			f_str("code", error ? error->code : NULL),
+			f_u64("failures", report->n_database_errors),
+			f_msg(error ? error->text : "no connection"));
+	}
+}
+
+static void report_state_read(const struct error *error)
+{
+	if (strcmp(error->code, "ENOENT") == 0) {
+		log_warning(NULL, "state.missing",
+			f_msg("the spool is in use but has no state.json; counters begin at 0"));
+	} else {
+		log_warning(NULL, "state.unreadable", f_str("code", error->code),
+			f_str("reason", error->text),
+			f_msg("beginning afresh: counters at 0, missed ticks forgotten"));
+	}
+}
+
+void report_state(struct report *report, bool fresh, const struct error *error)
+{
+	if (fresh) {
+		report_state_read(error);
+	} else if (!error) {
+		if (report->n_state_errors > 0) {
+			log_notice(NULL, "state.written",
+				f_u64("after_failures", report->n_state_errors));
+		}
+		report->n_state_errors = 0;
+	} else if (report->n_state_errors++ % FAILURES_PER_LINE == 0) {
+		log_warning(NULL, "state.unwritten", f_str("code", error->code),
+			f_msg(error->text));
+	}
+}

@@ -1,0 +1,95 @@
+/*
+ * The status document. SPDX-License-Identifier: Apache-2.0
+ *
+ * What the report remembers, and what only the daemon knows at the moment of the question.
+ */
+
+#include "daemon/report_private.h"
+
+#include <string.h>
+
+static bool is_stale(const struct dataset *dataset, int32_t newest, int64_t now_us)
+{
+	const int64_t ist_us = (int64_t)(5 * 3600 + 1800) * 1000000;
+	int64_t end_us;
+
+	if (dataset->freshness_ms == 0 || newest == STATUS_NO_DAY) {
+		return false;
+	}
+	end_us = (int64_t)(newest + 1) * 86400 * 1000000 - ist_us;
+	return now_us > end_us + (int64_t)dataset->freshness_ms * 1000;
+}
+
+static void fill_sources(struct report *report, const struct report_now *now)
+{
+	for (unsigned i = 0; i < report->n_sources; i++) {
+		struct source_report *source = &report->sources[i];
+
+		source->counts.next_run_us = now->next_of(now->arg, source->source);
+		report->doc_sources[i] = (struct status_source){
+			.name = source->source->name,
+			.running = report->status.running.run &&
+				   strcmp(report->status.running.source, source->source->name) ==
+					   0 &&
+				   strcmp(report->status.running.dataset,
+					   source->source->dataset->name) == 0,
+			.counts = source->counts,
+		};
+	}
+}
+
+static void fill_datasets(struct report *report)
+{
+	struct status *status = &report->status;
+	int64_t now_us = clock_wall_us(report->clock);
+	unsigned s = 0;
+
+	status->newest_day = STATUS_NO_DAY;
+	status->stale = false;
+	for (unsigned d = 0; d < report->config->n_datasets; d++) {
+		const struct dataset *dataset = report->config->datasets[d];
+		bool stale = is_stale(dataset, report->newest[d], now_us);
+
+		report->doc_datasets[d] = (struct status_dataset){
+			.name = dataset->name,
+			.newest_day = report->newest[d],
+			.stale = stale,
+			.coverage = {STATUS_UNKNOWN, STATUS_UNKNOWN},
+			.sources = &report->doc_sources[s],
+			.n_sources = dataset->n_sources,
+		};
+		s += dataset->n_sources;
+		status->stale |= stale;
+		if (report->newest[d] != STATUS_NO_DAY &&
+			(status->newest_day == STATUS_NO_DAY ||
+				report->newest[d] < status->newest_day)) {
+			status->newest_day = report->newest[d];
+		}
+	}
+}
+
+const struct status *report_status(struct report *report, const struct report_now *now)
+{
+	struct status *status = &report->status;
+
+	fill_sources(report, now);
+	fill_datasets(report);
+	for (unsigned i = 0; i < now->n_queue; i++) {
+		report->doc_queue[i] = (struct status_queued){
+			.dataset = now->queue[i]->dataset->name,
+			.source = now->queue[i]->name,
+		};
+	}
+	status->queue = report->doc_queue;
+	status->n_queue = now->n_queue;
+	status->counts.next_run_us = now->next_us;
+	status->coverage = (struct status_coverage){STATUS_UNKNOWN, STATUS_UNKNOWN};
+	status->spool.bytes = now->spool.bytes;
+	status->spool.limit_bytes = now->spool.limit_bytes;
+	status->spool.n_ready = now->spool.n_ready;
+	status->spool.n_loaded = now->spool.n_loaded;
+	status->database.error = report->database_error[0] ? report->database_error : NULL;
+	status->datasets = report->doc_datasets;
+	status->n_datasets = report->config->n_datasets;
+	return status;
+}
