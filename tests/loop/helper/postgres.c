@@ -96,6 +96,7 @@ static pid_t spawn(const struct postgres *postgres, const char *program, const c
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 		setenv("LC_ALL", "C.UTF-8", 1);
+		setenv("PATH", postgres->bin, 1); /* where initdb looks for itself and for postgres */
 		execv(path, (char *const *)argv);
 		_exit(EXIT_SKIP);
 	}
