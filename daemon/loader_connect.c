@@ -1,0 +1,269 @@
+/*
+ * The loader's way up: connect, check the schema, read the lookups. SPDX-License-Identifier: Apache-2.0
+ *
+ * The happy path is:
+ *   - connect; check the schema (or apply it, with create_tables, by the owner's connection if there
+ *     is one); read every lookup table; UP: the queue goes on.
+ *
+ * Possible failure modes are:
+ *   - No connection, or it is lost: DOWN; try again after the configured pause (full jitter, at
+ *     least a fifth of it), for ever. The item in work stays the first.
+ *   - The schema does not fit: SCHEMA; look again after a pause that grows to a minute, so that
+ *     `ogdsync schema apply` is all that an operator has to do.
+ */
+
+#include "daemon/loader_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "daemon/schema.h"
+#include "lib/backoff.h"
+
+enum {
+	SCHEMA_PAUSE_MS = 5000,
+	SCHEMA_PAUSE_MAX_MS = 60000,
+};
+
+static uint64_t chance(void)
+{
+	uint64_t v = 0;
+
+	(void)!getrandom(&v, sizeof(v), GRND_NONBLOCK);
+	return v;
+}
+
+static void set_state(struct loader *loader, enum loader_state state, const struct error *error)
+{
+	loader->state = state;
+	error_clear(&loader->error);
+	if (error) {
+		loader->error = *error;
+	}
+	loader->options.on_state(loader->options.arg, state, error);
+}
+
+/* ---- waiting ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct loader *loader = container_of(timer, struct loader, timer);
+
+	if (loader->phase == PHASE_IDLE) {
+		loader_work(loader);
+	} else {
+		loader_connect(loader);
+	}
+}
+
+void loader_wait_ms(struct loader *loader, uint64_t ms)
+{
+	uv_timer_start(&loader->timer, on_timer, ms, 0);
+}
+
+uint64_t loader_pause_ms(const struct loader *loader)
+{
+	const struct config_database *database = &loader->config->database;
+	struct backoff backoff = {
+		.base_ms = database->reconnect_min_ms,
+		.cap_ms = database->reconnect_max_ms,
+	};
+	uint64_t least = database->reconnect_min_ms / 5;
+
+	return least + backoff_delay_ms(&backoff, loader->n_attempts, chance());
+}
+
+void loader_down(struct loader *loader, enum loader_state state, const struct error *error)
+{
+	uint64_t ms = SCHEMA_PAUSE_MS << (loader->n_attempts < 4 ? loader->n_attempts : 4);
+
+	if (loader->closing) {
+		return;
+	}
+	if (!pg_is_busy(loader->pg)) {
+		pg_disconnect(loader->pg);
+	}
+	loader->phase = PHASE_DOWN;
+	loader->n_attempts++;
+	if (state == LOADER_DOWN) {
+		ms = loader_pause_ms(loader);
+	} else if (ms > SCHEMA_PAUSE_MAX_MS) {
+		ms = SCHEMA_PAUSE_MAX_MS;
+	}
+	loader_wait_ms(loader, ms);
+	set_state(loader, state, error);
+}
+
+/* ---- coming up ---- */
+
+static void come_up(struct loader *loader)
+{
+	loader->phase = PHASE_IDLE;
+	loader->n_attempts = 0;
+	TAILQ_CONCAT(&loader->queue, &loader->aside, entry);
+	set_state(loader, LOADER_UP, NULL);
+	loader_work(loader);
+}
+
+static void next_lookup(struct loader *loader);
+
+static void on_lookup_row(void *arg, const struct pg_result *row)
+{
+	struct loader *loader = arg;
+	struct field fields[LOOKUP_FIXED_FIELDS + LOOKUP_MAX_COLUMNS];
+
+	for (int i = 0; i < pg_n_columns(row); i++) {
+		fields[i].len = pg_is_null(row, 0, i) ? -1 : pg_value_len(row, 0, i);
+		fields[i].data = pg_value(row, 0, i);
+	}
+	if (lookup_take_row(loader->lookups[loader->dataset], loader->lookup, fields) < 0) {
+		error_no_memory(&loader->lookup_error, "loader");
+	}
+}
+
+static void on_lookup(void *arg, const struct error *error)
+{
+	struct loader *loader = arg;
+
+	if (error || error_is_set(&loader->lookup_error)) {
+		struct error why = error ? *error : loader->lookup_error;
+
+		loader_down(loader, LOADER_DOWN, &why);
+		return;
+	}
+	loader->lookup++;
+	next_lookup(loader);
+}
+
+static int fresh_lookups(struct loader *loader)
+{
+	for (unsigned d = 0; d < loader->config->n_datasets; d++) {
+		loader->lookups[d] = lookup_set_free(loader->lookups[d]);
+		if (lookup_set_new(loader->config->datasets[d], &loader->lookups[d]) < 0) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static void next_lookup(struct loader *loader)
+{
+	_cleanup_buffer_ struct buffer sql = {0};
+
+	while (loader->dataset < loader->config->n_datasets &&
+		loader->lookup == loader->config->datasets[loader->dataset]->n_lookups) {
+		lookup_commit(loader->lookups[loader->dataset]);
+		loader->dataset++;
+		loader->lookup = 0;
+	}
+	if (loader->dataset == loader->config->n_datasets) {
+		come_up(loader);
+		return;
+	}
+	lookup_select_sql(loader->lookups[loader->dataset], loader->lookup, &sql);
+	pg_query_rows(loader->pg, buffer_str(&sql), NULL, 0, on_lookup_row, on_lookup, loader);
+}
+
+static void on_schema(void *arg, const struct schema_result *result, const struct error *error)
+{
+	struct loader *loader = arg;
+	struct error memory = {.class = ERROR_NONE};
+
+	(void)result;
+	if (loader->closing) {
+		return;
+	}
+	if (error) {
+		loader_down(loader, error->class == ERROR_REJECTED ? LOADER_SCHEMA : LOADER_DOWN, error);
+		return;
+	}
+	if (fresh_lookups(loader) < 0) {
+		error_no_memory(&memory, "loader");
+		loader_down(loader, LOADER_DOWN, &memory);
+		return;
+	}
+	loader->phase = PHASE_LOOKUPS;
+	error_clear(&loader->lookup_error);
+	loader->dataset = loader->lookup = 0;
+	next_lookup(loader);
+}
+
+static void check_schema(struct loader *loader, struct pg *pg, enum schema_mode mode)
+{
+	struct error error = {.class = ERROR_NONE};
+	struct schema_options options = {
+		.pg = pg,
+		.config = loader->config,
+		.mode = mode,
+		.today = (int32_t)(clock_wall_us(loader->options.clock) / 86400000000),
+	};
+
+	loader->phase = PHASE_SCHEMA;
+	if (schema_start(&options, on_schema, loader) < 0) {
+		error_no_memory(&error, "loader");
+		loader_down(loader, LOADER_DOWN, &error);
+	}
+}
+
+static void on_owner_applied(void *arg, const struct schema_result *result,
+	const struct error *error)
+{
+	struct loader *loader = arg;
+
+	(void)result;
+	if (loader->closing) {
+		return;
+	}
+	pg_disconnect(loader->owner);
+	if (error) {
+		on_schema(loader, NULL, error);
+		return;
+	}
+	check_schema(loader, loader->pg, SCHEMA_CHECK);
+}
+
+static void on_owner_connected(void *arg, const struct error *error)
+{
+	struct loader *loader = arg;
+	struct schema_options options = {
+		.pg = loader->owner,
+		.config = loader->config,
+		.mode = SCHEMA_APPLY,
+		.writer = loader->writer,
+		.today = (int32_t)(clock_wall_us(loader->options.clock) / 86400000000),
+	};
+
+	if (loader->closing) {
+		return;
+	}
+	if (error || schema_start(&options, on_owner_applied, loader) < 0) {
+		loader_down(loader, LOADER_DOWN, error);
+	}
+}
+
+static void on_connected(void *arg, const struct error *error)
+{
+	struct loader *loader = arg;
+
+	if (loader->closing) {
+		return;
+	}
+	if (error) {
+		loader_down(loader, LOADER_DOWN, error);
+	} else if (loader->owner) {
+		loader->phase = PHASE_SCHEMA;
+		snprintf(loader->writer, sizeof(loader->writer), "%s", pg_user(loader->pg));
+		pg_connect(loader->owner, on_owner_connected, loader);
+	} else {
+		check_schema(loader, loader->pg,
+			loader->config->database.create_tables ? SCHEMA_APPLY : SCHEMA_CHECK);
+	}
+}
+
+void loader_connect(struct loader *loader)
+{
+	loader->phase = PHASE_CONNECTING;
+	pg_connect(loader->pg, on_connected, loader);
+}
+

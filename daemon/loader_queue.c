@@ -1,0 +1,258 @@
+/*
+ * The loader's queue: slices to load and runs to book, one at a time. SPDX-License-Identifier: Apache-2.0
+ *
+ * The happy path is: take the oldest item; load a slice, or book the end of a run; report; the next.
+ *
+ * Possible failure modes are:
+ *   - We do not hold the lease: nothing is done until loader_wake().
+ *   - An item fails with class RETRY or UNCERTAIN: the same again, at once for the first three times of
+ *     a conflict with somebody else's rows, else after a pause. With REJECTED it is set aside,
+ *     reported, and tried again after the next connect.
+ */
+
+#include "daemon/loader_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUICK_RETRIES = 3 };
+
+static void drop_first(struct loader *loader)
+{
+	struct item *item = TAILQ_FIRST(&loader->queue);
+
+	TAILQ_REMOVE(&loader->queue, item, entry);
+	free(item);
+}
+
+static void set_aside(struct loader *loader)
+{
+	struct item *item = TAILQ_FIRST(&loader->queue);
+
+	TAILQ_REMOVE(&loader->queue, item, entry);
+	TAILQ_INSERT_TAIL(&loader->aside, item, entry);
+}
+
+static bool is_conflict(const struct error *error)
+{
+	return strcmp(error->code, "23505") == 0 || strncmp(error->code, "40", 2) == 0;
+}
+
+/* The first item failed and may succeed later. */
+static void try_again(struct loader *loader, const struct error *error)
+{
+	struct item *item = TAILQ_FIRST(&loader->queue);
+
+	item->n_tries++;
+	loader->options.on_retry(loader->options.arg, item->uuid, error);
+	if (!pg_is_connected(loader->pg)) {
+		loader_down(loader, LOADER_DOWN, error);
+		return;
+	}
+	loader->phase = PHASE_IDLE;
+	if (is_conflict(error) && item->n_tries <= QUICK_RETRIES) {
+		loader_work(loader);
+	} else {
+		loader_wait_ms(loader, loader_pause_ms(loader) * 2);
+	}
+}
+
+/* A key that somebody else has just written is REJECTED by its SQLSTATE, but may be read now. */
+static bool may_retry(const struct item *item, const struct error *error)
+{
+	return error->class != ERROR_REJECTED ||
+	       (is_conflict(error) && item->n_tries < QUICK_RETRIES);
+}
+
+static void on_loaded(void *arg, const struct load_result *result, const struct error *error)
+{
+	struct loader *loader = arg;
+
+	loader->load = NULL;
+	if (!error && TAILQ_FIRST(&loader->queue)->file == LOADER_READY) {
+		/* If even the rename finds no memory, the ledger says at the next start that it is loaded. */
+		(void)!spool_mark_loaded(loader->options.spool, result->header.uuid, NULL, NULL);
+	}
+	if (loader->closing) {
+		loader_close_connections(loader);
+		return;
+	}
+	if (error && may_retry(TAILQ_FIRST(&loader->queue), error)) {
+		try_again(loader, error);
+		return;
+	}
+	loader->phase = PHASE_IDLE;
+	if (error) {
+		set_aside(loader);
+	} else {
+		drop_first(loader);
+	}
+	if (pg_is_connected(loader->pg)) {
+		loader_wait_ms(loader, 0);
+	} else {
+		loader_down(loader, LOADER_DOWN, error);
+	}
+	loader->options.on_slice(loader->options.arg, result, error);
+}
+
+static void start_load(struct loader *loader, const struct item *item)
+{
+	struct load_result result = {.newest_day = INT32_MIN};
+	struct error error = {.class = ERROR_NONE};
+	struct spool_reader *reader = NULL;
+	struct load_options options = {
+		.loop = loader->options.loop,
+		.pg = loader->pg,
+		.spool = loader->options.spool,
+		.clock = loader->options.clock,
+		.memory_bytes = loader->config->load_memory_bytes,
+		.n_slices = item->n_slices,
+		.fence = buffer_str(&loader->fence),
+	};
+
+	loader->phase = PHASE_WORKING;
+	if (spool_read(loader->options.spool, item->uuid, &reader, &error) == 0) {
+		result.header = *spool_reader_header(reader);
+		options.source =
+			config_source(loader->config, result.header.dataset, result.header.source);
+		spool_reader_free(reader);
+	}
+	if (!error_is_set(&error) && !options.source) {
+		error_set(&error, ERROR_REJECTED, "load", "unknown_source",
+			"the spool holds a slice of %s/%s, which the configuration does not know",
+			result.header.dataset, result.header.source);
+	}
+	for (unsigned d = 0; options.source && d < loader->config->n_datasets; d++) {
+		if (loader->config->datasets[d] == options.source->dataset) {
+			options.dataset = options.source->dataset;
+			options.lookups = loader->lookups[d];
+		}
+	}
+	if (error_is_set(&error) ||
+		load_start(&options, item->uuid, on_loaded, loader, &loader->load, &error) < 0) {
+		on_loaded(loader, &result, &error);
+	}
+}
+
+static void on_run_booked(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct loader *loader = arg;
+
+	(void)result;
+	if (loader->closing) {
+		return;
+	}
+	loader->phase = PHASE_IDLE;
+	if (error && error->class != ERROR_REJECTED) {
+		try_again(loader, error);
+		return;
+	}
+	if (error) {
+		loader->options.on_retry(loader->options.arg, "", error);
+	}
+	drop_first(loader);
+	loader_work(loader);
+}
+
+static void book_run(struct loader *loader, struct item *item)
+{
+	loader->phase = PHASE_WORKING;
+	ledger_finish_run(loader->pg, &item->run, item->state, item->code, item->text,
+		item->finished_us, on_run_booked, loader);
+}
+
+void loader_work(struct loader *loader)
+{
+	struct item *item = TAILQ_FIRST(&loader->queue);
+
+	if (loader->phase != PHASE_IDLE || loader->closing) {
+		return;
+	}
+	uv_timer_stop(&loader->timer);
+	if (!item) {
+		loader->options.on_idle(loader->options.arg);
+		return;
+	}
+	buffer_clear(&loader->fence);
+	loader->options.fence(loader->options.arg, &loader->fence);
+	if (loader->fence.len == 0) {
+		return; /* loader_wake() comes when the lease is ours */
+	}
+	switch (item->kind) {
+	case ITEM_SLICE:
+		start_load(loader, item);
+		break;
+	case ITEM_RUN:
+		book_run(loader, item);
+		break;
+	case ITEM_OPEN_RUNS:
+		loader->phase = PHASE_WORKING;
+		ledger_interrupt_runs(loader->pg, item->run.id, on_run_booked, loader);
+		break;
+	}
+}
+
+/* Never work inside the caller's call: the timer does it in the next turn of the loop. */
+static void enqueue(struct loader *loader, struct item *item)
+{
+	TAILQ_INSERT_TAIL(&loader->queue, item, entry);
+	if (loader->phase == PHASE_IDLE && !uv_is_active((uv_handle_t *)&loader->timer)) {
+		loader_wait_ms(loader, 1);
+	}
+}
+
+int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum loader_file file)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->kind = ITEM_SLICE;
+	item->n_slices = n_slices;
+	item->file = file;
+	strncpy(item->uuid, uuid, sizeof(item->uuid) - 1);
+	enqueue(loader, item);
+	return 0;
+}
+
+static const char *keep(char *room, size_t size, const char *text)
+{
+	strncpy(room, text ? text : "", size - 1);
+	return room;
+}
+
+int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
+	const char *code, const char *text, int64_t finished_us)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->kind = ITEM_RUN;
+	item->run = *run;
+	item->run.dataset = keep(item->dataset, sizeof(item->dataset), run->dataset);
+	item->run.source = keep(item->source, sizeof(item->source), run->source);
+	item->run.trigger = keep(item->trigger, sizeof(item->trigger), run->trigger);
+	keep(item->code, sizeof(item->code), code);
+	keep(item->text, sizeof(item->text), text);
+	item->state = state;
+	item->finished_us = finished_us;
+	enqueue(loader, item);
+	return 0;
+}
+
+int loader_close_runs(struct loader *loader, int64_t before)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->kind = ITEM_OPEN_RUNS;
+	item->run.id = before;
+	enqueue(loader, item);
+	return 0;
+}
