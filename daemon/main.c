@@ -16,6 +16,7 @@
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/message_id.h"
 #include "daemon/unavailable.h"
 #include "lib/exitcode.h"
 #include "lib/log.h"
@@ -151,6 +152,7 @@ static int open_log(const struct config *config, struct error *error)
 		.format = config->log.format,
 		.level = config->log.level,
 		.file = config->log.file,
+		.message_ids = message_ids,
 	};
 
 	return log_open(&options, error);

@@ -36,6 +36,7 @@ static struct {
 	struct log_target target;
 	enum log_level level;
 	const struct clock *clock;
+	const struct log_message_id *message_ids;
 	log_sink_fn sink;
 	void *sink_arg;
 	uint64_t n_dropped, n_reported;
@@ -53,13 +54,6 @@ struct fields {
 	unsigned n;
 };
 
-/* Journal entries by which people find an explanation (journalctl -x): event -> MESSAGE_ID. */
-static const struct {
-	const char *event, *id;
-} message_ids[] = {
-	{NULL, NULL},
-};
-
 int log_open(const struct log_options *options, struct error *error)
 {
 	struct log_target target;
@@ -71,6 +65,7 @@ int log_open(const struct log_options *options, struct error *error)
 	logger.target = target;
 	logger.level = options->level;
 	logger.clock = options->clock ? options->clock : &clock_system;
+	logger.message_ids = options->message_ids;
 	return 0;
 }
 
@@ -84,6 +79,7 @@ void log_close(void)
 	log_target_close(&logger.target);
 	buffer_fini(&logger.value);
 	buffer_fini(&logger.line);
+	logger.message_ids = NULL;
 	logger.n_reported = logger.n_dropped; /* whoever opens next starts with a clean page */
 }
 
@@ -317,10 +313,12 @@ static void append_entry_field(struct buffer *out, const struct log_field *field
 
 static void append_message_id(struct buffer *out, const char *event)
 {
-	for (size_t i = 0; message_ids[i].event; i++) {
-		if (strcmp(message_ids[i].event, event) == 0) {
-			append_entry(
-				out, "MESSAGE_ID", message_ids[i].id, strlen(message_ids[i].id));
+	const struct log_message_id *known = logger.message_ids;
+
+	for (; known && known->event; known++) {
+		if (strcmp(known->event, event) == 0) {
+			append_entry(out, "MESSAGE_ID", known->id, strlen(known->id));
+			return;
 		}
 	}
 }

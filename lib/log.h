@@ -94,12 +94,19 @@ static inline struct log_field f_msg(const char *text)
 	return f_str("msg", text);
 }
 
+/* An event and the MESSAGE_ID by which journalctl -x finds its explanation: 32 hex digits. */
+struct log_message_id {
+	const char *event, *id;
+};
+
 struct log_options {
 	enum log_format format;
 	enum log_level level;
 	const char *file; /* also write logfmt lines here (appended); NULL: none; copied */
 	const char *journal_socket; /* NULL: journald's own; for tests; copied */
 	const struct clock *clock;  /* NULL: the machine's; borrowed */
+	/* Ended by one without event; NULL: none. Borrowed until log_close(). */
+	const struct log_message_id *message_ids;
 };
 
 /*

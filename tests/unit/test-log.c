@@ -550,6 +550,28 @@ static void speaks_to_the_journal(void **state)
 	close(fd);
 }
 
+/* So that `journalctl -x` explains it. An event that the table does not name has none. */
+static void names_what_the_catalog_explains(void **state)
+{
+	static const struct log_message_id ids[] = {
+		{"run.failed", "9a8a111c83e4cea85c3171b97983027e"}, {NULL, NULL}};
+	struct fixture *fixture = *state;
+	struct log_options options = options_of(fixture, LOG_FORMAT_JOURNAL);
+	struct error error = {0};
+	int fd = journald(fixture);
+	char text[4096];
+
+	options.message_ids = ids;
+	assert_int_equal(log_open(&options, &error), 0);
+	log_error(NULL, "run.failed", f_u64("run", 7));
+	assert_true(receive(fd, text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "\nMESSAGE_ID=9a8a111c83e4cea85c3171b97983027e\n"));
+	log_error(NULL, "run.fail", f_u64("run", 7));
+	assert_true(receive(fd, text, sizeof(text)) > 0);
+	assert_null(strstr(text, "MESSAGE_ID"));
+	close(fd);
+}
+
 static void sends_long_entries_whole(void **state)
 {
 	struct fixture *fixture = *state;
@@ -687,6 +709,7 @@ int main(void)
 		LOG_TEST(drops_when_a_foreign_pipe_is_full),
 		LOG_TEST(ends_a_line_that_was_cut),
 		LOG_TEST(speaks_to_the_journal),
+		LOG_TEST(names_what_the_catalog_explains),
 		LOG_TEST(sends_long_entries_whole),
 		LOG_TEST(drops_when_the_journal_is_behind),
 		LOG_TEST(needs_a_journal_that_was_asked_for),
