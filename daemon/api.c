@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "daemon/api_page.h"
+
 static void reply_text(struct httpd_request *request, int status, struct buffer *text)
 {
 	size_t len = text->len;
@@ -107,6 +109,8 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_GET, "/sync/status", on_status},
 	{HTTPD_GET, "/livez", on_livez},
 	{HTTPD_GET, "/readyz", on_readyz},
+	{HTTPD_GET, "/", api_page},
+	{HTTPD_GET, "/page/*", api_page},
 };
 
 const unsigned api_n_routes = N_ELEMENTS(api_routes);

@@ -1,0 +1,189 @@
+"""The status page in a real Chromium, with the real daemon behind it."""
+
+import re
+
+import pytest
+
+import browser as chromium
+from harness import days_back, today, wait_until
+
+POLICY = {
+    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'",
+    "img-src": "'self' data:", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'",
+}
+
+
+@pytest.fixture(scope="module")
+def window():
+    if not chromium.is_installed():
+        pytest.skip("Chromium is not installed (Debian: chromium, chromium-driver)")
+    with chromium.Browser() as window:
+        yield window
+
+
+@pytest.fixture
+def browser(window):
+    """The window, light and wide, with nothing in its console."""
+    window.open("about:blank")
+    window.size(1280, 900)
+    window.theme("light")
+    window.complaints()
+    window.requests()
+    return window
+
+
+def address(site):
+    return f"http://127.0.0.1:{site.port}"
+
+
+def show(browser, site, until="Nothing runs"):
+    browser.open(address(site) + "/")
+    wait_until(lambda: until in browser.text("#now"), 10, f"{until!r} on the page")
+
+
+def see(browser, selector, pattern, seconds=15):
+    """Wait for a text at a place of the page."""
+    try:
+        return wait_until(lambda: re.search(pattern, browser.text(selector), re.S), seconds, pattern)
+    except AssertionError:
+        raise AssertionError(f"{pattern!r} is not in {browser.text(selector)!r}") from None
+
+
+def test_the_files_and_what_protects_them(site, portal):
+    site.live(on_start=False)
+    with site.start() as daemon:
+        page = daemon.get("/", tcp=True)
+        assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
+        for path in ["/", *re.findall(r'"(/page/[^"]+)"', page.text)]:
+            reply = daemon.get(path, tcp=True)
+            assert reply.status == 200 and reply.body, path
+            policy = dict(part.strip().split(" ", 1) for part in reply.headers["Content-Security-Policy"].split(";"))
+            assert policy == POLICY
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+            again = daemon.get(path, tcp=True, headers={"If-None-Match": reply.headers["ETag"]})
+            assert (again.status, again.body) == (304, b"")
+            assert daemon.get(path, method="HEAD").body == b""
+            assert not re.search(r"(?:src|href)=\"https?:|url\(|@import|innerHTML|insertAdjacentHTML", reply.text)
+        assert daemon.get("/page/none.js").status == 404
+        assert daemon.get("/page/../status.js").status == 404
+        assert daemon.get("/", method="POST", headers={"Content-Length": "0"}).status == 405
+
+
+def test_it_shows_how_the_daemon_is(browser, site, portal):
+    portal.control(resources={"daily": {"bad": {"junk_price": 2}}})
+    truth = portal.truth()
+    with site.start() as daemon:
+        status = daemon.wait_syncs(1)
+        show(browser, site)
+        assert browser.text("#state") == "·Idle"
+        see(browser, "#now", rf"Last run: ✓success.*{truth['records']} received = {truth['rows']} new"
+                             rf" .* {truth['quarantined']} in quarantine")
+        see(browser, "#machine", r"Database\s*✓up since .*Lease\s*✓holder epoch 1.*0 wait for the database, 1 loaded")
+        newest = today().strftime("%-d %B %Y")
+        assert status["newest_date"] == str(today())
+        see(browser, "#datasets", rf"mandi_prices\s+{newest}\s+✓fresh.*mandi_prices/live\s+✓success.*0 of 1")
+        assert browser.run("return document.title") == "Idle · ogdsync"
+
+
+def test_a_run_is_seen_with_its_progress(browser, site, portal):
+    site.live(page_size=50)
+    portal.control(latency={"base": 0.5, "per_row": 0, "scale": 1})
+    with site.start():
+        show(browser, site, "mandi_prices/live")
+        see(browser, "#now", r"▶mandi_prices/live\s+Slice all, page \d+ of 8, \d+ rows, run \d+")
+        assert browser.run("return document.querySelector('progress').max") == 8
+        assert "Running mandi_prices/live" in browser.text("#state")
+        see(browser, "#now", "Nothing runs.*Last run: ✓success", 20)
+
+
+def test_a_daemon_that_goes_and_comes_back(browser, site, portal):
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        assert browser.text("#alerts") == ""
+        daemon.stop()
+        see(browser, "#alerts", r"The daemon does not answer since \d\d:\d\d:\d\d\. What you see is of then")
+        assert browser.text("#state") == "✕No answer"
+        assert "Last run" in browser.text("#now")
+    with site.start():
+        wait_until(lambda: browser.text("#alerts") == "", 20, "the alert to go")
+        see(browser, "#state", "Idle|Running")
+
+
+def test_a_database_that_is_down(browser, cluster, site, portal):
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        cluster.stop()
+        see(browser, "#alerts", "The database is down")
+        see(browser, "#machine", r"Database\s*✕down since")
+        cluster.start()
+        wait_until(lambda: browser.text("#alerts") == "", 20, "the alert to go")
+
+
+def test_stale_data_are_said_to_be_stale(browser, site, portal):
+    old = days_back(6)[0]
+    portal.control(today=str(old))
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        see(browser, "#alerts", f"mandi_prices is stale: its newest date is {old.strftime('%-d %B %Y')}")
+        see(browser, "#datasets", "!stale")
+
+
+def colors(browser):
+    return browser.run("const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]")
+
+
+def luminance(color):
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+CONTRASTS = """
+const ground = (e) => {
+    for (; e; e = e.parentElement) {
+        const color = getComputedStyle(e).backgroundColor;
+        if (!/, 0\\)$|transparent/.test(color)) { return color; }
+    }
+    return "rgb(255, 255, 255)";
+};
+return [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())
+        && !e.disabled && !e.classList.contains("nothing"))
+    .map((e) => [e.textContent.trim().slice(0, 40), getComputedStyle(e).color, ground(e)]);
+"""
+
+
+def test_light_and_dark_can_be_read(browser, site, portal):
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        light = colors(browser)
+        for theme in ("light", "dark"):
+            browser.theme(theme)
+            for text, color, ground in browser.run(CONTRASTS):
+                bright, dim = sorted((luminance(color), luminance(ground)), reverse=True)
+                assert (bright + 0.05) / (dim + 0.05) >= 4.5, (theme, text, color, ground)
+        dark = colors(browser)
+        assert luminance(light[0]) < luminance(light[1]) and luminance(dark[0]) > luminance(dark[1])
+
+
+OVERFLOW = """
+return [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() &&
+    !e.classList.contains("skip") && !e.closest(".unseen") && e.getBoundingClientRect().right > innerWidth + 0.5)
+    .map((e) => e.outerHTML.slice(0, 120));
+"""
+
+
+@pytest.mark.parametrize("width", [360, 800, 1160])
+def test_nothing_is_wider_than_the_screen(browser, site, portal, width):
+    browser.size(width, 740)
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        see(browser, "#datasets", "mandi_prices/live")
+        assert browser.run("return innerWidth") == width
+        assert browser.run("const e = document.documentElement; return e.scrollWidth - e.clientWidth") == 0
+        assert browser.run(OVERFLOW) == []
