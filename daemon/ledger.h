@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "daemon/coverage.h"
 #include "daemon/dataset.h"
 #include "daemon/normalise.h"
 #include "daemon/spool.h"
@@ -56,21 +57,14 @@ void ledger_add_slice(struct pg *pg, const struct spool_header *header,
 	const struct spool_outcome *outcome, const struct row_counts *counts,
 	pg_result_fn on_result, void *arg);
 
-/* What a look at a slice, or at one date found in its rows, says about coverage. */
-struct ledger_cover {
-	const char *dataset, *source;
-	const char *slice;  /* "all", "2026-11-19", ... */
-	int32_t day;        /* INT32_MIN: none */
-	const char *state;  /* complete, open, partial, suspect */
-	int64_t expected;   /* -1 unknown */
-	uint64_t received, distinct, quarantined;
-	const char *code;   /* or "" */
-	int64_t run;
-	int64_t checked_us;
-};
-
-void ledger_cover(struct pg *pg, const struct ledger_cover *cover, pg_result_fn on_result,
-	void *arg);
+/* What is known of a slice: one row that ledger_read_cover() reads, or none. */
+void ledger_find_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
+	pg_result_fn on_result, void *arg);
+/* Row `i`; its day, source and place are the caller's. */
+void ledger_read_cover(const struct pg_result *result, int i, struct cover_row *ret);
+/* What is known of it now: see coverage_fold(). */
+void ledger_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
+	const struct cover_row *row, pg_result_fn on_result, void *arg);
 
 /* One rejected record. */
 struct ledger_reject {

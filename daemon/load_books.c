@@ -5,6 +5,9 @@
 
 #include "daemon/load_private.h"
 
+#include <stdio.h>
+
+#include "daemon/coverage.h"
 #include "daemon/date.h"
 
 static void on_seen(void *arg, const struct pg_result *result, const struct error *error)
@@ -69,28 +72,97 @@ enum step load_step_slice(struct load *load)
 	return STEP_WAIT;
 }
 
-/* A data date is over at `day_ends` of the next day in India. */
-static bool day_is_over(const struct load *load, int32_t day)
+static enum cover_state cover_state(const struct load *load, int32_t day)
 {
-	const int64_t ist_us = (int64_t)(5 * 3600 + 1800) * 1000000;
-	int64_t end_us = ((int64_t)(day + 1) * 86400 + load_dataset(load)->day_ends_s) * 1000000;
+	const struct spool_outcome *outcome = &load->result.outcome;
 
-	return load->result.outcome.finished_us + ist_us >= end_us;
-}
-
-static const char *cover_state(const struct load *load, int32_t day)
-{
-	switch (load->result.outcome.state) {
+	switch (outcome->state) {
 	case SLICE_PROVEN:
-		return day == INT32_MIN || day_is_over(load, day) ? "complete" : "open";
+		return day == INT32_MIN || outcome->finished_us >= coverage_over_us(day,
+								  load_dataset(load)->day_ends_s)
+			       ? COVER_COMPLETE
+			       : COVER_OPEN;
 	case SLICE_PARTIAL:
-		return "partial";
+		return COVER_PARTIAL;
 	case SLICE_SUSPECT:
-		return "suspect";
+		return COVER_SUSPECT;
 	case SLICE_FAILED:
 		break;
 	}
-	return "missing";
+	return COVER_MISSING;
+}
+
+static void look_at_slice(const struct load *load, struct cover_row *look)
+{
+	const struct spool_outcome *outcome = &load->result.outcome;
+
+	look->day = load->result.header.day;
+	look->expected = outcome->expected;
+	look->received = load->result.counts.received;
+	look->distinct = outcome->distinct;
+	look->quarantined = load->result.counts.quarantined;
+}
+
+/* A source without `slice:` says something about each date found in its rows. */
+static void look_at_day(const struct day_count *day, struct cover_row *look)
+{
+	look->day = day->day;
+	look->expected = -1;
+	look->received = day->received;
+	look->distinct = day->distinct;
+}
+
+static void look_now(struct load *load, struct cover_row *look)
+{
+	unsigned n_days = 0;
+	const struct day_count *days = load->intake ? intake_days(load->intake, &n_days) : NULL;
+
+	*look = (struct cover_row){
+		.run = load->result.header.run,
+		.checked_us = load->result.outcome.finished_us,
+	};
+	snprintf(look->code, sizeof(look->code), "%s", load->result.outcome.reason);
+	if (load->cover == 0) {
+		look_at_slice(load, look);
+	} else {
+		look_at_day(&days[load->cover - 1], look);
+	}
+	look->state = cover_state(load, look->day);
+}
+
+static unsigned n_covers(const struct load *load)
+{
+	unsigned n_days = 0;
+
+	if (!load->options.source->slice.sliced && load->intake) {
+		intake_days(load->intake, &n_days);
+	}
+	return 1 + n_days;
+}
+
+/* The name of what `look` is a look at. */
+static const char *cover_slice(const struct load *load, const struct cover_row *look,
+	struct buffer *name)
+{
+	if (load->cover == 0) {
+		return load->result.header.slice;
+	}
+	date_format(look->day, "%Y-%m-%d", name);
+	return buffer_str(name);
+}
+
+static void on_cover_found(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct load *load = arg;
+
+	if (!error) {
+		load->cover_asked = true;
+		load->cover_known = pg_n_rows(result) > 0;
+		if (load->cover_known) {
+			ledger_read_cover(result, 0, &load->cover_old);
+		}
+	}
+	load_finish_operation(load, error);
 }
 
 static void on_covered(void *arg, const struct pg_result *result, const struct error *error)
@@ -99,57 +171,35 @@ static void on_covered(void *arg, const struct pg_result *result, const struct e
 
 	(void)result;
 	load->cover++;
+	load->cover_asked = false;
 	load_finish_operation(load, error);
 }
 
-static void cover_slice(struct load *load, struct ledger_cover *cover)
-{
-	const struct spool_outcome *outcome = &load->result.outcome;
-
-	cover->slice = load->result.header.slice;
-	cover->day = load->result.header.day;
-	cover->expected = outcome->expected;
-	cover->received = load->result.counts.received;
-	cover->distinct = outcome->distinct;
-	cover->quarantined = load->result.counts.quarantined;
-}
-
-/* A source without `slice:` says something about each date found in its rows. */
-static void cover_day(const struct day_count *day, struct buffer *name, struct ledger_cover *cover)
-{
-	date_format(day->day, "%Y-%m-%d", name);
-	cover->slice = buffer_str(name);
-	cover->day = day->day;
-	cover->expected = -1;
-	cover->received = day->received;
-	cover->distinct = day->distinct;
-}
-
+/* For each: read what was known; write what is known now. */
 enum step load_step_cover(struct load *load)
 {
 	_cleanup_buffer_ struct buffer name = {0};
-	unsigned n_days = 0;
-	const struct day_count *days = load->intake ? intake_days(load->intake, &n_days) : NULL;
-	struct ledger_cover cover = {
-		.dataset = load->result.header.dataset,
-		.source = load->result.header.source,
-		.code = load->result.outcome.reason,
-		.run = load->result.header.run,
-		.checked_us = load->result.outcome.finished_us,
-	};
+	const struct spool_header *header = &load->result.header;
+	struct cover_row look, row;
+	const char *slice;
 
-	if (load->cover > (load->options.source->slice.sliced ? 0 : n_days)) {
+	if (load->cover == n_covers(load)) {
 		return load_enter(load, LOAD_COMMIT);
 	}
-	if (load->cover == 0) {
-		cover_slice(load, &cover);
-	} else {
-		cover_day(&days[load->cover - 1], &name, &cover);
-	}
+	look_now(load, &look);
+	slice = cover_slice(load, &look, &name);
 	if (buffer_failed(&name)) {
 		return load_no_memory(load);
 	}
-	cover.state = cover_state(load, cover.day);
-	ledger_cover(load->options.pg, &cover, on_covered, load);
+	if (!load->cover_asked) {
+		ledger_find_cover(load->options.pg, header->dataset, header->source, slice,
+			on_cover_found, load);
+		return STEP_WAIT;
+	}
+	load->cover_old.day = look.day;
+	coverage_fold(load->cover_known ? &load->cover_old : NULL, &look,
+		load_dataset(load)->day_ends_s, &row);
+	ledger_cover(load->options.pg, header->dataset, header->source, slice, &row, on_covered,
+		load);
 	return STEP_WAIT;
 }

@@ -7,6 +7,7 @@
  */
 
 #include "daemon/batch.h"
+#include "daemon/coverage.h"
 #include "daemon/intake.h"
 #include "daemon/load.h"
 #include "daemon/partition.h"
@@ -70,6 +71,8 @@ struct load {
 	struct day_range *partitions;
 	unsigned n_partitions;
 	unsigned cover;               /* next coverage row: 0 the slice, then the days */
+	bool cover_asked, cover_known;
+	struct cover_row cover_old;   /* what was known of it */
 
 	uv_idle_t idle; /* one step of reading for each turn of the loop */
 	uv_work_t work; /* spilling and sorting block */

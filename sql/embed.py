@@ -9,10 +9,13 @@ import sys
 def main() -> None:
     output, *files = sys.argv[1:]
     lines = ['#include "daemon/migration.h"', "", "#include <stddef.h>", "", "const struct migration migrations[] = {"]
-    for number, path in enumerate(sorted(files, key=os.path.basename), start=1):
+    last = 0
+    for path in sorted(files, key=os.path.basename):
         name = os.path.basename(path).removesuffix(".sql")
-        if not name.startswith(f"{number:04d}_"):
-            sys.exit(f"{path}: expected migration number {number:04d}")
+        number = int(name[:4])
+        if name[4:5] != "_" or number <= last:
+            sys.exit(f"{path}: expected NNNN_NAME.sql with a number of its own")
+        last = number
         lines.append(f'\t{{{number}, "{name}",')
         with open(path, encoding="utf-8") as sql:
             lines += [f"\t{json.dumps(line, ensure_ascii=False)}" for line in sql]

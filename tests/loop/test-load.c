@@ -1124,6 +1124,43 @@ static void test_slices_without_rows(void **state)
 	}
 }
 
+/* When it is asked for again is in the books, by the clock of the fetch; nothing thrice is believed. */
+static void test_looks_in_vain(void **state)
+{
+	static const struct {
+		int days; /* after the first look */
+		enum slice_state state;
+		const char *coverage;
+	} cases[] = {
+		{0, SLICE_SUSPECT, "suspect 1 1 2026-11-21 04:00:00"},
+		{1, SLICE_FAILED, "suspect 2 1 2026-11-23 04:00:00"},
+		{3, SLICE_SUSPECT, "suspect 3 2 2026-11-27 04:00:00"},
+		{7, SLICE_SUSPECT, "empty 3 3 ~"},
+		{8, SLICE_SUSPECT, "empty 3 4 ~"},
+		{9, SLICE_PROVEN, "complete 3 0 ~"},
+	};
+	struct rig *rig = *state;
+	struct slice slice;
+
+	for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+		struct done done;
+
+		slice_begin(rig, &slice, "prices", "history", "2026-11-19", 1 + i);
+		if (cases[i].state == SLICE_PROVEN) {
+			six_prices(&slice, "120");
+		}
+		slice.outcome.state = cases[i].state;
+		slice.outcome.finished_us = NEXT_MORNING_US + cases[i].days * INT64_C(86400000000);
+		slice_end(rig, &slice);
+		done = try_load(rig, &slice);
+		must(&done.error);
+		check_sql(rig,
+			"SELECT concat_ws(' ', state, tries, zeros,"
+			" coalesce((next_try AT TIME ZONE 'UTC')::text, '~')) FROM ogdsync.coverage",
+			cases[i].coverage);
+	}
+}
+
 /* Somebody writes one of our keys by hand, between our reading and our COPY. */
 static void test_unique_violation(void **state)
 {
@@ -1481,6 +1518,7 @@ int main(void)
 		load_test(test_already),
 		load_test(test_fence),
 		load_test(test_slices_without_rows),
+		load_test(test_looks_in_vain),
 		load_test(test_unique_violation),
 		load_test(test_rows_that_vanish),
 		load_test(test_damaged_file),
