@@ -2,128 +2,66 @@
  * ogdsync schema plan, schema apply: the tables that the configuration asks for.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Needs only the database. One connection on a loop of its own: connect, plan (and apply), close.
+ * Needs only the database: connect, plan (and apply), close.
  */
 
-#include <string.h>
 #include <time.h>
-#include <uv.h>
 
 #include "cli/commands.h"
-#include "daemon/config.h"
+#include "cli/database.h"
 #include "daemon/schema.h"
 #include "lib/exitcode.h"
-#include "lib/scrub.h"
-
-enum { CONNECT_TIMEOUT_MS = 10000 };
 
 struct session {
-	struct cli *cli;
-	struct config *config;
-	struct pg *pg;
+	struct database database;
 	enum schema_mode mode;
-	int code;
 };
-
-static void on_closed(void *arg)
-{
-	(void)arg; /* the loop ends by itself */
-}
-
-static void finish(struct session *session, const struct error *error)
-{
-	struct error shown;
-
-	if (error) {
-		bool right = strncmp(error->code, "28", 2) == 0 || strcmp(error->code, "42501") == 0;
-		bool schema = strncmp(error->code, "schema", 6) == 0;
-
-		shown = *error;
-		scrub_text(shown.text);
-		session->code = cli_error(session->cli,
-			right    ? EXITCODE_NO_PERMISSION
-			: schema ? EXITCODE_CONFIG
-				 : EXITCODE_UNAVAILABLE,
-			"%s", shown.text);
-	}
-	pg_close(session->pg, on_closed, session);
-}
 
 static void on_schema(void *arg, const struct schema_result *result, const struct error *error)
 {
 	struct session *session = arg;
-	FILE *out = session->cli->out;
+	struct cli *cli = session->database.cli;
+	FILE *out = cli->out;
 
 	if (!error && result->n_statements == 0) {
 		fputs("nothing to do: the database has all that the configuration asks for\n",
-			session->mode == SCHEMA_PLAN ? session->cli->err : out);
+			session->mode == SCHEMA_PLAN ? cli->err : out);
 	} else if (!error && session->mode == SCHEMA_PLAN) {
 		fputs(result->statements, out);
 	} else if (!error) {
 		fprintf(out, "applied %u statements\n", result->n_statements);
 	}
-	finish(session, error);
+	database_done(&session->database, error);
 }
 
-static void on_connected(void *arg, const struct error *error)
+static int plan_or_apply(struct cli *cli, struct session *session)
 {
-	struct session *session = arg;
 	struct schema_options options = {
-		.pg = session->pg,
-		.config = session->config,
+		.pg = session->database.pg,
+		.config = session->database.config,
 		.mode = session->mode,
-		.writer = cli_option(session->cli, "writer"),
+		.writer = cli_option(cli, "writer"),
 		.today = (int32_t)(time(NULL) / 86400),
 	};
 
-	if (error) {
-		finish(session, error);
-	} else if (schema_start(&options, on_schema, session) < 0) {
-		session->code = cli_error(session->cli, EXITCODE_SOFTWARE, "out of memory");
-		finish(session, NULL);
+	if (schema_start(&options, on_schema, session) < 0) {
+		return cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
 	}
-}
-
-static int run_session(struct session *session)
-{
-	const struct config_database *database = &session->config->database;
-	struct error error = {.class = ERROR_NONE};
-	struct pg_options options = {
-		.dsn = database->owner_dsn ? database->owner_dsn : database->dsn,
-		.application_name = "ogdsync",
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
-	};
-	uv_loop_t loop;
-
-	if (config_require(session->config, CONFIG_NEED_OWNER_DSN, &error) < 0) {
-		return cli_error(session->cli, EXITCODE_CONFIG, "%s", error.text);
-	}
-	if (uv_loop_init(&loop) < 0) {
-		return cli_error(session->cli, EXITCODE_SOFTWARE, "no event loop");
-	}
-	if (pg_new(&loop, &options, &session->pg, &error) < 0) {
-		scrub_text(error.text);
-		session->code = cli_error(session->cli, EXITCODE_CONFIG, "%s", error.text);
-	} else {
-		pg_connect(session->pg, on_connected, session);
-	}
-	uv_run(&loop, UV_RUN_DEFAULT);
-	uv_loop_close(&loop);
-	return session->code;
+	return database_wait(&session->database) < 0
+		       ? database_fail(cli, &session->database.error)
+		       : EXITCODE_OK;
 }
 
 static int run_schema(struct cli *cli, enum schema_mode mode)
 {
-	_cleanup_buffer_ struct buffer report = {0};
-	struct session session = {.cli = cli, .mode = mode};
+	struct session session = {.mode = mode};
+	int code = database_open(cli, DATABASE_OWNER, &session.database);
 
-	if (config_load(cli->config_file, &session.config, &report) < 0) {
-		fputs(buffer_str(&report), cli->err);
-		return EXITCODE_CONFIG;
+	if (code == 0) {
+		code = plan_or_apply(cli, &session);
 	}
-	run_session(&session);
-	config_unref(session.config);
-	return session.code;
+	database_close(&session.database);
+	return code;
 }
 
 static int run_plan(struct cli *cli)

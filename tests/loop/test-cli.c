@@ -27,6 +27,8 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/table.h"
 #include "daemon/api.h"
 #include "daemon/config.h"
 #include "lib/exitcode.h"
@@ -506,6 +508,81 @@ static void test_routes(void **state)
 	client_answer_fini(&answer);
 }
 
+/* what commands print for people */
+
+static char *print(const struct table *table)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	assert_int_equal(table_print(table, out), 0);
+	fclose(out);
+	return text;
+}
+
+static void test_table(void **state)
+{
+	static const struct table_column columns[] = {{"NAME", false}, {"ROWS", true}, {"WHY", false}};
+	struct table table = {.columns = columns, .n_columns = N_ELEMENTS(columns)};
+	char *text = print(&table);
+
+	(void)state;
+	assert_string_equal(text, "");
+	free(text);
+	table_add(&table, "a");
+	table_addf(&table, "%d", 12345);
+	table_add(&table, NULL);
+	table_add(&table, "d\u00e9l\033[31m");
+	table_addf(&table, "%d", 7);
+	table_add(&table, "a reason");
+	text = print(&table);
+	assert_string_equal(text,
+		"NAME       ROWS  WHY\n"
+		"a         12345  -\n"
+		"d\u00e9l?[31m      7  a reason\n");
+	free(text);
+	table_fini(&table);
+}
+
+/* The bar on a terminal, after a second; the terminal is a pseudo one, its time is set back. */
+static void test_progress(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+	struct progress progress;
+	char text[512] = "", *memory = NULL;
+	size_t len;
+	FILE *file;
+
+	(void)state;
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	file = fopen(ptsname(master), "w");
+	assert_non_null(file);
+	progress_begin(&progress, file, "loading", 8);
+	progress_set(&progress, 1);
+	progress_clear(&progress);
+	assert_int_equal(read(master, text, sizeof(text)), -1); /* too early */
+	progress.began_ms -= 2000;
+	setenv("NO_COLOR", "1", 1);
+	progress.color = cli_color(file);
+	unsetenv("NO_COLOR");
+	progress_set(&progress, 4);
+	progress_clear(&progress);
+	assert_true(read(master, text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "\rloading  [###############...............]   50 %  4 of 8\r"));
+	fclose(file);
+	close(master);
+
+	file = open_memstream(&memory, &len);
+	progress_begin(&progress, file, "loading", 8);
+	progress.began_ms -= 2000;
+	progress_set(&progress, 4);
+	assert_false(progress.drawn); /* no terminal */
+	fclose(file);
+	free(memory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +597,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_status_not_http, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_progress),
 	};
 
 	setenv("TZ", "Asia/Kolkata", 1);
