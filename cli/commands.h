@@ -14,7 +14,9 @@
 	X(config_check) \
 	X(config_show) \
 	X(schema_plan) \
-	X(schema_apply)
+	X(schema_apply) \
+	X(spool_ls) \
+	X(spool_verify)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

@@ -118,6 +118,8 @@ enum spool_item spool_reader_next(struct spool_reader *reader, const void **ret_
 	size_t *ret_len, struct error *error) must_check;
 /* What was said of the page that the last SPOOL_DATA or SPOOL_PAGE_END belongs to. */
 const struct spool_page *spool_reader_page(const struct spool_reader *reader);
+/* How far in the file it is, for a progress bar. */
+uint64_t spool_reader_at(const struct spool_reader *reader);
 int spool_reader_rewind(struct spool_reader *reader, struct error *error) must_check;
 
 /* ---- after the load ---- */

@@ -256,6 +256,11 @@ const struct spool_page *spool_reader_page(const struct spool_reader *reader)
 	return &reader->blocks.block.page;
 }
 
+uint64_t spool_reader_at(const struct spool_reader *reader)
+{
+	return reader->blocks.at;
+}
+
 int spool_reader_rewind(struct spool_reader *reader, struct error *error)
 {
 	(void)error;
