@@ -300,6 +300,17 @@ void load_go(struct load *load)
 
 /* ---- the beginning ---- */
 
+/* The proof was made of parts, and one of them will not be in the table. */
+static void take_proof_back(struct spool_outcome *outcome)
+{
+	if (outcome->state == SLICE_PROVEN) {
+		outcome->state = SLICE_PARTIAL;
+		snprintf(outcome->reason, sizeof(outcome->reason), "part_refused");
+		snprintf(outcome->text, sizeof(outcome->text),
+			"all rows came, but the database refused a part of them");
+	}
+}
+
 static int open_parts(struct load *load, const char *uuid, struct error *error)
 {
 	const struct load_options *options = &load->options;
@@ -325,6 +336,9 @@ static int open_parts(struct load *load, const char *uuid, struct error *error)
 			"slice %s is still being fetched", uuid);
 	}
 	load->result.outcome = *spool_reader_outcome(load->reader);
+	if (options->lacks_part) {
+		take_proof_back(&load->result.outcome);
+	}
 	if (sorter_new(&sorter, &load->sorter) < 0) {
 		return error_no_memory(error, "load");
 	}

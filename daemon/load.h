@@ -29,6 +29,7 @@ struct load_options {
 	struct lookup_set *lookups; /* filled; ours until on_done */
 	size_t memory_bytes;
 	unsigned n_slices; /* of the run, for its row */
+	bool lacks_part;   /* it is no longer proven: the database refused a part of it */
 	bool force;        /* values of an older run may replace those of a younger one */
 	const char *fence; /* a statement that locks our lease and returns one row if we still hold it; or NULL */
 };

@@ -13,6 +13,7 @@
 #include "daemon/loader_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,12 +27,38 @@ static void drop_first(struct loader *loader)
 	free(item);
 }
 
-static void set_aside(struct loader *loader)
+static const char *keep(char *room, size_t size, const char *text)
+{
+	snprintf(room, size, "%s", text ? text : "");
+	return room;
+}
+
+static void set_aside(struct loader *loader, const struct spool_header *header)
 {
 	struct item *item = TAILQ_FIRST(&loader->queue);
 
+	item->run.id = header->run;
+	keep(item->dataset, sizeof(item->dataset), header->dataset);
+	keep(item->source, sizeof(item->source), header->source);
+	keep(item->slice, sizeof(item->slice), header->slice);
 	TAILQ_REMOVE(&loader->queue, item, entry);
 	TAILQ_INSERT_TAIL(&loader->aside, item, entry);
+}
+
+/* A part of this slice was refused: whatever the proofs say, its rows are not in the table. */
+static bool lacks_part(const struct loader *loader, const struct spool_header *whole)
+{
+	size_t len = strlen(whole->slice);
+	const struct item *item;
+
+	TAILQ_FOREACH (item, &loader->aside, entry) {
+		if (item->run.id == whole->run && strcmp(item->dataset, whole->dataset) == 0 &&
+			strcmp(item->source, whole->source) == 0 &&
+			strncmp(item->slice, whole->slice, len) == 0 && item->slice[len] == '/') {
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool is_conflict(const struct error *error)
@@ -84,7 +111,7 @@ static void on_loaded(void *arg, const struct load_result *result, const struct 
 	}
 	loader->phase = PHASE_IDLE;
 	if (error) {
-		set_aside(loader);
+		set_aside(loader, &result->header);
 	} else {
 		drop_first(loader);
 	}
@@ -116,6 +143,7 @@ static void start_load(struct loader *loader, const struct item *item)
 		result.header = *spool_reader_header(reader);
 		options.source =
 			config_source(loader->config, result.header.dataset, result.header.source);
+		options.lacks_part = lacks_part(loader, &result.header);
 		spool_reader_free(reader);
 	}
 	if (!error_is_set(&error) && !options.source) {
@@ -215,12 +243,6 @@ int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum 
 	strncpy(item->uuid, uuid, sizeof(item->uuid) - 1);
 	enqueue(loader, item);
 	return 0;
-}
-
-static const char *keep(char *room, size_t size, const char *text)
-{
-	strncpy(room, text ? text : "", size - 1);
-	return room;
 }
 
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,

@@ -194,7 +194,7 @@ static struct slice *find_slice(struct run *run, const char *uuid)
 static void take_result(struct run *run, struct slice *slice, const struct load_result *result,
 	const struct error *error)
 {
-	settle(run, slice, error ? RUN_FAILED : state_of_slice(&slice->outcome));
+	settle(run, slice, error ? RUN_FAILED : state_of_slice(&result->outcome));
 	keep_error(run, error);
 	if (!error) {
 		row_counts_add(&run->info.counts, &result->counts);
@@ -437,7 +437,8 @@ static bool split_slice(struct run *run, const struct fetch_result *result)
 	}
 	whole = slice_now(run) + n;
 	whole->phase = SLICE_SPLIT;
-	whole->split = (struct split){.n_parts = (unsigned)n};
+	whole->split = (struct split){
+		.n_parts = (unsigned)n, .updated = whole->outcome.updated};
 	whole->writer = result->writer;
 	runner->options.on_split(runner->options.arg, &run->info, whole->plan.name,
 		&whole->outcome, whole->split.n_parts);

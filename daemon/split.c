@@ -4,6 +4,9 @@
  * A part is small, mostly one page, and one answer never repeats a row by itself: where pages of the
  * whole overlap, its parts can be proven. Rows that no part asks for (their value is missing, or
  * came in no page and is stored nowhere) make the totals differ: then the whole stays partial.
+ *
+ * The totals of parts that were fetched while the day grew may add up by chance. So a part counts only
+ * if `updated` is still what it was with the whole's last answer.
  */
 
 #include "daemon/split.h"
@@ -54,15 +57,25 @@ bool split_is_nothing(const struct spool_outcome *part)
 	return part->state == SLICE_SUSPECT && strcmp(part->reason, "nothing") == 0;
 }
 
+static bool has_moved(const struct split *split, const struct spool_outcome *part)
+{
+	return split->updated != 0 && part->updated != 0 && split->updated != part->updated;
+}
+
 void split_take(struct split *split, const struct spool_outcome *part)
 {
+	bool proven = part->state == SLICE_PROVEN && part->expected >= 0;
+
 	split->n_ended++;
-	if (split_is_nothing(part)) {
-		split->n_proven++;
-	} else if (part->state == SLICE_PROVEN && part->expected >= 0) {
-		split->n_proven++;
-		split->n_rows += (uint64_t)part->expected;
+	if (!proven && !split_is_nothing(part)) {
+		return;
 	}
+	if (has_moved(split, part)) {
+		split->n_moved++;
+		return;
+	}
+	split->n_proven++;
+	split->n_rows += proven ? (uint64_t)part->expected : 0;
 }
 
 void split_judge(const struct split *split, struct spool_outcome *whole)
@@ -76,7 +89,7 @@ void split_judge(const struct split *split, struct spool_outcome *whole)
 	}
 	snprintf(whole->text, sizeof(whole->text),
 		"%" PRIu64 " of %" PRId64 " rows came in %u passes; split, %u of %u parts are proven,"
-		" with %" PRIu64 " rows",
+		" with %" PRIu64 " rows%s",
 		whole->distinct, whole->expected, whole->passes, split->n_proven, split->n_parts,
-		split->n_rows);
+		split->n_rows, split->n_moved > 0 ? "; the data changed meanwhile" : "");
 }

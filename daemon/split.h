@@ -17,7 +17,9 @@
 /* How far the parts of one whole are. */
 struct split {
 	unsigned n_parts, n_ended, n_proven;
-	uint64_t n_rows; /* the totals of the proven parts */
+	unsigned n_moved; /* parts that are proven, but of another snapshot than the whole */
+	uint64_t n_rows;  /* the totals of the proven parts */
+	int64_t updated;  /* of the whole, as the portal said; 0 unknown */
 };
 
 /* True when the passes were not enough, and the source says by which column to split. */
@@ -36,5 +38,8 @@ bool split_is_nothing(const struct spool_outcome *part);
 
 void split_take(struct split *split, const struct spool_outcome *part);
 
-/* All parts ended: the whole is proven if they are and their totals add up to its own. */
+/*
+ * All parts ended: the whole is proven if they are, their totals add up to its own, and the portal
+ * did not say that its data changed since.
+ */
 void split_judge(const struct split *split, struct spool_outcome *whole);

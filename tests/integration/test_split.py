@@ -1,17 +1,21 @@
 """A day whose pages overlap is fetched again by state, and proven so."""
 
+from collections import Counter
+
 from harness import days_back
 
 
-def overlap(site, portal, page_size):
-    """The largest state of a day has more than 50 rows and fewer than 150."""
-    site.only_history(page_size=page_size)
+def overlap(site, portal, fits):
+    """Whether the largest state of a day fits into one page."""
+    rows = site.truth(live=False, days=days_back(1, 2, 3))
+    largest = max(Counter((row[0], row[6]) for row in rows).values())
+    site.only_history(page_size=largest if fits else largest // 2)
     site.configure(portal={"passes": 1})
     portal.control(resources={"history": {"sort": "ignore", "overlap": 3}})
 
 
 def test_parts_prove_the_whole(site, portal):
-    overlap(site, portal, 150)
+    overlap(site, portal, fits=True)
     done = site.once()
     assert "fetch.split" in done.err, done
     assert done.code == 0, done
@@ -21,8 +25,26 @@ def test_parts_prove_the_whole(site, portal):
     site.check_books()
 
 
+def test_a_part_that_the_database_refuses_leaves_the_whole_a_hole(site, portal):
+    overlap(site, portal, fits=True)
+    site.apply()
+    with site.connect() as db:
+        db.execute("ALTER TABLE ogdsync.run_slice ADD CONSTRAINT refused CHECK (slice NOT LIKE '%%/Punjab')")
+    done = site.once()
+    assert done.code == 75, done
+    days = [str(day) for day in days_back(1, 2, 3)]
+    assert {site.coverage("history", day) for day in days} == {("partial", "part_refused")}
+    assert {run[1] for run in site.runs()} == {"partial"}
+    with site.connect() as db:
+        db.execute("ALTER TABLE ogdsync.run_slice DROP CONSTRAINT refused")
+    site.sync()
+    assert site.rows() == site.truth(live=False, days=days_back(1, 2, 3))
+    assert site.query("SELECT slice FROM ogdsync.coverage WHERE state NOT IN ('complete', 'open')") == []
+    site.check_books()
+
+
 def test_a_part_that_is_short_leaves_the_whole_a_hole(site, portal):
-    overlap(site, portal, 50)
+    overlap(site, portal, fits=False)
     done = site.once()
     assert done.code == 75, done
     assert "parts are proven" in done.err

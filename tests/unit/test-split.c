@@ -86,7 +86,7 @@ static void judges_the_whole_by_its_parts(void **state)
 		struct {
 			enum slice_state state;
 			const char *reason;
-			int64_t expected;
+			int64_t expected, updated;
 		} parts[3];
 		bool proven;
 		const char *text;
@@ -101,17 +101,25 @@ static void judges_the_whole_by_its_parts(void **state)
 			"90 of 100 rows came in 3 passes; split, 2 of 3 parts are proven, with 100 rows"},
 		{{{SLICE_PROVEN, "", 60}, {SLICE_FAILED, "http_502", -1}, {SLICE_FAILED, "", -1}}, false,
 			"90 of 100 rows came in 3 passes; split, 1 of 3 parts are proven, with 60 rows"},
+		{{{SLICE_PROVEN, "", 60, 7}, {SLICE_PROVEN, "", 40, 7}, {SLICE_SUSPECT, "nothing", 0, 7}},
+			true, ""},
+		/* The sum is right by chance: rows came to the one and went from the other. */
+		{{{SLICE_PROVEN, "", 60, 7}, {SLICE_PROVEN, "", 40, 8}, {SLICE_SUSPECT, "nothing", 0, 8}},
+			false,
+			"90 of 100 rows came in 3 passes; split, 1 of 3 parts are proven, with 60 rows;"
+			" the data changed meanwhile"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct spool_outcome whole = outcome(SLICE_PARTIAL, "incomplete", 100);
-		struct split split = {.n_parts = 3};
+		struct split split = {.n_parts = 3, .updated = 7};
 
 		for (size_t p = 0; p < 3; p++) {
 			struct spool_outcome part = outcome(cases[i].parts[p].state,
 				cases[i].parts[p].reason, cases[i].parts[p].expected);
 
+			part.updated = cases[i].parts[p].updated;
 			split_take(&split, &part);
 		}
 		split_judge(&split, &whole);
