@@ -5,8 +5,8 @@
  * The happy path is:
  *   - open the spool (its lock makes us the only one), the portal, the runner, the connection to
  *     the database, the listeners; say READY;
- *   - files that an earlier process left are brought to an end: interrupted ones become partial
- *     slices, ready ones are queued for the load;
+ *   - files that an earlier process left are brought to an end: ready ones are queued for the load,
+ *     interrupted ones are gone on with, or become partial slices;
  *   - a timer asks the schedule what is due and hands it to the runner;
  *   - SIGTERM: no new runs; the runner ends its slice, then loader, portal and listeners close; the
  *     loop runs empty and is closed.
@@ -179,6 +179,13 @@ void daemon_check_once(struct daemon *daemon)
 	if (runner_is_fetching(daemon->runner) || daemon->n_commits > 0) {
 		return;
 	}
+	if (!daemon->left_over) {
+		daemon->left_over = true;
+		daemon_end_interrupted(daemon);
+		if (daemon->n_commits > 0) {
+			return;
+		}
+	}
 	if (state == LOADER_DOWN && loader_attempts(daemon->loader) >= ONCE_DATABASE_ATTEMPTS) {
 		worse(daemon, exit_code_of_database(state, loader_error(daemon->loader)));
 		daemon_stop(daemon, "the database cannot be reached; what was fetched stays in the spool");
@@ -239,6 +246,7 @@ static void on_tick(uv_timer_t *timer)
 	while ((source = schedule_due(daemon->schedule, now_us, &trigger))) {
 		(void)request_run(daemon, source, trigger);
 	}
+	daemon_end_interrupted(daemon);
 	spool_prune(daemon->spool, now_us);
 	uv_timer_start(timer, on_tick, schedule_sleep_ms(daemon->schedule, now_us) + 1, 0);
 }

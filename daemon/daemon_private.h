@@ -49,6 +49,7 @@ struct daemon {
 	unsigned n_commits; /* interrupted files on their way to .ready */
 	int64_t began_us;
 	bool stopping, once_begun;
+	bool left_over; /* with `once`: what no fetch went on with was brought to an end, too */
 	int exit_code;
 };
 
@@ -63,6 +64,7 @@ int daemon_open_state(struct daemon *daemon);
 void daemon_restore_schedule(struct daemon *daemon);
 
 /* daemon_spool.c */
+void daemon_end_interrupted(struct daemon *daemon); /* what no fetch will go on with */
 int daemon_take_over_spool(struct daemon *daemon, struct error *error);
 void daemon_recheck_loaded(struct daemon *daemon);
 

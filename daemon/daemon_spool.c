@@ -1,11 +1,16 @@
 /*
- * The daemon and what an earlier process left in the spool.
- * SPDX-License-Identifier: Apache-2.0
+ * The daemon and what an earlier process left in the spool. SPDX-License-Identifier: Apache-2.0
+ *
+ * What was ready is queued for the load at the start. What was interrupted stays for some minutes, for
+ * a fetch of the same slice may go on with it (resume.c); if none did, its pages become a partial
+ * slice.
  */
 
 #include "daemon/daemon_private.h"
 
 #include <string.h>
+
+#include "daemon/resume.h"
 
 enum {
 	LOADED_LOOK_BACK_S = 48 * 3600,
@@ -37,43 +42,56 @@ static int queue_ready(struct daemon *daemon, struct error *error)
 	return r < 0 ? r : spool_visit(daemon->spool, 0, queue_whole, daemon, error);
 }
 
-/* Then the runs of earlier processes are over, whether they had come to an end or not. */
-static int queue_left_over(struct daemon *daemon, struct error *error)
+/* An interrupted file on its way to .ready. */
+struct ending {
+	struct daemon *daemon;
+	char uuid[SPOOL_UUID_BYTES];
+};
+
+/* Load it; and its run is over. */
+static int queue_ended(struct ending *ending)
 {
-	if (queue_ready(daemon, error) < 0) {
-		return -1;
-	}
-	return loader_close_runs(daemon->loader, daemon->began_us / 1000) < 0
-		       ? error_no_memory(error, "daemon")
-		       : 0;
+	struct daemon *daemon = ending->daemon;
+	int r = loader_add(daemon->loader, ending->uuid, 1, LOADER_READY);
+
+	return r < 0 ? r : loader_close_runs(daemon->loader, daemon->began_us / 1000);
 }
 
-static void on_recovered(void *arg, const struct error *error)
+static void on_part_ended(void *arg, const struct error *error)
 {
-	struct daemon *daemon = arg;
+	struct ending *ending = arg;
+	struct daemon *daemon = ending->daemon;
 
 	daemon->n_commits--;
 	if (error) {
-		log_warning(NULL, "spool.interrupted", f_str("code", error->code),
-			f_msg(error->text));
+		log_warning(NULL, "spool.interrupted", f_str("uuid", ending->uuid),
+			f_str("code", error->code), f_msg(error->text));
+	} else if (!daemon->stopping && queue_ended(ending) < 0) {
+		log_error(NULL, "spool.interrupted", f_str("uuid", ending->uuid),
+			f_msg("out of memory; the next start loads it"));
 	}
-	if (daemon->n_commits == 0 && !daemon->stopping) {
-		struct error why = {.class = ERROR_NONE};
-
-		if (queue_left_over(daemon, &why) < 0) {
-			log_error(NULL, "spool.unreadable", f_str("code", why.code), f_msg(why.text));
-		}
-		daemon_check_once(daemon);
-	}
+	free(ending);
+	daemon_check_once(daemon);
 }
 
-/* A fetch that a dead process had begun: its whole pages are rows, but not provably all. */
-static int recover(void *arg, const struct spool_interrupted *part)
+/* A fetch may go on with it, or does: it is young, or at least its source is at work. */
+static bool may_go_on(const struct daemon *daemon, const struct spool_interrupted *part)
 {
-	struct daemon *daemon = arg;
+	const struct source *source =
+		config_source(daemon->config, part->header.dataset, part->header.source);
+
+	return source && (runner_has(daemon->runner, source) ||
+				 (!daemon->once_begun &&
+					 resume_is_young(part, clock_wall_us(daemon->clock))));
+}
+
+/* Its whole pages are rows, but not provably all. */
+static void commit_part(struct ending *ending, const struct spool_interrupted *part)
+{
+	struct spool *spool = ending->daemon->spool;
 	struct error error = {.class = ERROR_NONE};
 	struct spool_writer *writer;
-	struct spool_outcome outcome = {
+	const struct spool_outcome outcome = {
 		.state = SLICE_PARTIAL,
 		.reason = "interrupted",
 		.text = "the process ended while it was fetching",
@@ -85,30 +103,59 @@ static int recover(void *arg, const struct spool_interrupted *part)
 		.finished_us = part->written_us,
 	};
 
-	if (spool_resume(daemon->spool, part->header.uuid, &writer, &error) < 0) {
-		log_warning(NULL, "spool.interrupted", f_str("uuid", part->header.uuid),
-			f_str("code", error.code), f_msg(error.text));
-		return 0;
+	ending->daemon->n_commits++;
+	if (spool_resume(spool, part->header.uuid, &writer, &error) < 0) {
+		on_part_ended(ending, &error);
+		return;
 	}
 	log_notice(NULL, "spool.interrupted", f_str("uuid", part->header.uuid),
 		f_str("slice", part->header.slice), f_u64("pages", part->pages),
 		f_u64("rows", part->rows));
+	spool_commit(writer, &outcome, on_part_ended, ending);
+}
+
+static int end_part(void *arg, const struct spool_interrupted *part)
+{
+	struct daemon *daemon = arg;
+	struct ending *ending;
+
 	if (part->pages == 0) {
-		spool_discard(writer);
+		resume_forget(daemon->spool, part->header.uuid);
 		return 0;
 	}
-	daemon->n_commits++;
-	spool_commit(writer, &outcome, on_recovered, daemon);
+	if (may_go_on(daemon, part)) {
+		return 0;
+	}
+	ending = calloc(1, sizeof(*ending));
+	if (!ending) {
+		return 0; /* we come back */
+	}
+	ending->daemon = daemon;
+	memcpy(ending->uuid, part->header.uuid, sizeof(ending->uuid));
+	commit_part(ending, part);
 	return 0;
 }
 
+void daemon_end_interrupted(struct daemon *daemon)
+{
+	struct error error = {.class = ERROR_NONE};
+
+	if (spool_stats(daemon->spool).n_part > 0 &&
+		spool_recover(daemon->spool, end_part, daemon, &error) < 0) {
+		log_warning(NULL, "spool.unreadable", f_str("code", error.code), f_msg(error.text));
+	}
+}
+
+/* The runs of earlier processes are over, whether they had come to an end or not. */
 int daemon_take_over_spool(struct daemon *daemon, struct error *error)
 {
-	if (spool_recover(daemon->spool, recover, daemon, error) < 0) {
+	daemon_end_interrupted(daemon);
+	if (queue_ready(daemon, error) < 0) {
 		return -1;
 	}
-	/* Else on_recovered() does it, when the last of them is ready. */
-	return daemon->n_commits > 0 ? 0 : queue_left_over(daemon, error);
+	return loader_close_runs(daemon->loader, daemon->began_us / 1000) < 0
+		       ? error_no_memory(error, "daemon")
+		       : 0;
 }
 
 static int recheck(void *arg, const struct spool_entry *entry)

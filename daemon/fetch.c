@@ -269,7 +269,7 @@ static void detect_limit(struct fetch *fetch, const struct ask *ask, uint64_t ro
 	fetch->result.key_limited = fetch->n_limited >= LIMITED_ANSWERS;
 }
 
-static void forget_pages(struct fetch *fetch)
+void fetch_forget_pages(struct fetch *fetch)
 {
 	struct error error = {0};
 
@@ -297,7 +297,7 @@ void fetch_step(struct fetch *fetch, enum proof_step step)
 		fetch->pass_pages = 0;
 		break;
 	case PROOF_RESTART:
-		forget_pages(fetch);
+		fetch_forget_pages(fetch);
 		break;
 	case PROOF_PROVEN:
 		fetch_end_proven(fetch);
@@ -369,7 +369,8 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	enum proof_step step;
 
 	if (fetch->must_match && !fetch_is_same(fetch, page)) {
-		fetch_end_stale(fetch);
+		report_host(fetch, ask, HOST_WELL);
+		fetch_start_afresh(fetch);
 		return;
 	}
 	fetch->must_match = false;
@@ -525,7 +526,6 @@ int fetch_start(const struct fetch_request *request, struct fetch **ret)
 	fetch->page_size = portal_page_size(request->portal, request->source);
 	fetch->started_ms = now_ms(fetch);
 	fetch->waiting = "";
-	fetch->writer = request->take_writer;
 	fetch->reader = request->take_reader;
 	fetch->state = fetch->reader ? FETCH_RESUMING : FETCH_WAITING;
 	uv_timer_init(portal_loop(request->portal), &fetch->timer);

@@ -34,13 +34,14 @@ struct fetch_progress {
 	uint64_t until_ms;
 	const struct error *trouble; /* why the last answer was not taken; NULL: it was */
 	bool sort_ignored, key_limited;
+	unsigned resumed; /* pages taken over from a process that was interrupted */
 };
 
 /*
  * How it ended. outcome.state and what to do with the writer:
  *	PROVEN   commit, load
  *	PARTIAL  commit, load. outcome.reason: "incomplete" (the passes are used up: split),
- *	         "key_limited", "stale" (see take_writer), "canceled", or the code of the failure
+ *	         "key_limited", "canceled", or the code of the failure
  *	         that no retry helped against
  *	SUSPECT  total was 0: reason "nothing"; there are no pages
  *	FAILED   with `replayable`: the pages are good to be loaded once the dataset is mended
@@ -58,6 +59,7 @@ struct fetch_result {
 	 * to the end, whatever the outcome.
 	 */
 	struct error error;
+	bool resumed;      /* every page of take_reader is in the writer too */
 	bool sort_ignored; /* rows did not come in the order asked for */
 	bool key_limited;  /* 10 rows a call, whatever is asked */
 	unsigned n_requests, n_retries;
@@ -72,13 +74,10 @@ struct fetch_request {
 	const struct spool_header *header; /* copied */
 	const char *split_value; /* copied: the served text of the split column, or NULL */
 	/*
-	 * To go on with what an interrupted process left, or NULL: its file from spool_resume(),
-	 * and a reader of it from spool_read(). Both are the fetch's when fetch_start() returns 0.
-	 * The pages are read for the proof, one each turn of the loop; then the rest is asked for.
-	 * If the portal has other data by now, the fetch ends PARTIAL with reason "stale" and
-	 * nothing added: commit that, and start afresh.
+	 * To go on with what an interrupted process left, or NULL: a reader of its pages. The
+	 * fetch's when fetch_start() returns 0. They are taken over, one each turn of the loop; then
+	 * the rest is asked for. If the portal has other data by now, the fetch begins afresh.
 	 */
-	struct spool_writer *take_writer;
 	struct spool_reader *take_reader;
 	/* Anything changed. May cancel. May be NULL. */
 	void (*on_progress)(void *arg, const struct fetch_progress *progress);

@@ -43,6 +43,7 @@ void fetch_tell(struct fetch *fetch)
 		.trouble = error_is_set(&fetch->trouble) ? &fetch->trouble : NULL,
 		.sort_ignored = fetch->result.sort_ignored,
 		.key_limited = fetch->result.key_limited,
+		.resumed = fetch->n_resumed,
 	};
 
 	if (fetch->request.on_progress) {

@@ -48,6 +48,7 @@ struct fetch {
 	struct receiver *receiver;
 	struct spool_writer *writer;
 	struct spool_reader *reader; /* while resuming */
+	unsigned n_resumed;          /* pages taken over from it */
 	bool must_match;             /* the next answer, with the pages before */
 	struct valueset values;
 	uv_timer_t timer;
@@ -142,7 +143,9 @@ void fetch_resume(struct fetch *fetch);
 
 /* True when the answer that was received is of the same snapshot as the pages read before. */
 bool fetch_is_same(const struct fetch *fetch, const struct received *page);
-void fetch_end_stale(struct fetch *fetch);
+
+/* It is not: drop these pages, and look again. */
+void fetch_start_afresh(struct fetch *fetch);
 
 /* ---- fetch.c ---- */
 
@@ -154,6 +157,9 @@ void fetch_look(struct fetch *fetch);
 
 /* What the proof says after an answer that was taken. */
 void fetch_step(struct fetch *fetch, enum proof_step step);
+
+/* Drop all that came. */
+void fetch_forget_pages(struct fetch *fetch);
 
 /* Rows and pages of an answer that was taken. */
 void fetch_count_page(struct fetch *fetch, const struct received *page);

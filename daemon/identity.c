@@ -182,6 +182,12 @@ static enum proof_step restart(struct proof *p)
 	return PROOF_RESTART;
 }
 
+void proof_reset(struct proof *p)
+{
+	(void)restart(p);
+	p->n_restarts = p->n_empty = 0;
+}
+
 static bool may_restart(const struct proof *p)
 {
 	return p->n_restarts < p->options.restarts;

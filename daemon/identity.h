@@ -60,6 +60,9 @@ enum proof_step proof_end_answer(struct proof *proof, int64_t total, int64_t upd
 /* The answer was cut or failed: nothing of it counts. */
 void proof_abort_answer(struct proof *proof);
 
+/* As if nothing had come. Not between begin and end of an answer. */
+void proof_reset(struct proof *proof);
+
 uint64_t proof_offset(const struct proof *proof);   /* rows received in this pass */
 bool proof_reversed(const struct proof *proof);     /* this pass sorts descending */
 unsigned proof_pass(const struct proof *proof);     /* 1-based */

@@ -35,7 +35,7 @@ struct receiver {
 	struct order order;
 	unsigned split_place; /* of the split column in a record */
 	enum receiver_mode mode;
-	struct spool_writer *writer; /* of the present page; NULL: it is in the spool already */
+	struct spool_writer *writer; /* of the present page */
 	size_t n_message_bytes;
 	struct received page;
 	struct error content, disk;
@@ -124,18 +124,12 @@ static void begin(struct receiver *receiver, enum receiver_mode mode)
 	decode_reset(receiver->decode);
 }
 
-void receiver_begin_again(struct receiver *receiver, bool reversed)
+int receiver_begin(struct receiver *receiver, struct spool_writer *writer, bool reversed)
 {
 	begin(receiver, RECEIVER_PAGE);
-	receiver->writer = NULL;
 	normaliser_begin_page(receiver->normaliser);
 	order_begin(&receiver->order, reversed);
 	proof_begin_answer(receiver->options.proof);
-}
-
-int receiver_begin(struct receiver *receiver, struct spool_writer *writer, bool reversed)
-{
-	receiver_begin_again(receiver, reversed);
 	receiver->writer = writer;
 	return spool_page_begin(writer, &receiver->disk);
 }
@@ -164,8 +158,7 @@ int receiver_feed(struct receiver *receiver, const void *data, size_t len)
 	if (error_is_set(&receiver->content) || error_is_set(&receiver->disk)) {
 		return -1;
 	}
-	if (receiver->writer &&
-		spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
+	if (spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
 		return -1;
 	}
 	return decode_feed(receiver->decode, data, len, &receiver->content) == 0 ? 0 : -1;
@@ -223,10 +216,6 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 {
 	const struct received *page = &receiver->page;
 
-	if (!receiver->writer) {
-		receiver->mode = RECEIVER_IDLE;
-		return 0;
-	}
 	spool_page_describe(receiver->writer,
 		&(struct spool_page){
 			.rows = page->rows,
@@ -246,9 +235,7 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 void receiver_abort(struct receiver *receiver)
 {
 	if (receiver->mode == RECEIVER_PAGE) {
-		if (receiver->writer) {
-			spool_page_abort(receiver->writer);
-		}
+		spool_page_abort(receiver->writer);
 		proof_abort_answer(receiver->options.proof);
 	}
 	receiver->mode = RECEIVER_IDLE;

@@ -40,9 +40,6 @@ struct receiver *receiver_free(struct receiver *receiver);
 int receiver_begin(
 	struct receiver *receiver, struct spool_writer *writer, bool reversed) must_check;
 
-/* Or: a page begins that is in the spool already. It is not written again; else as above. */
-void receiver_begin_again(struct receiver *receiver, bool reversed);
-
 /* Or: an answer that is no page begins. It is read for what it says of itself, and not kept. */
 void receiver_begin_message(struct receiver *receiver);
 

@@ -31,12 +31,38 @@ void report_log_started(const struct run_info *run)
 	log_info(&log, "run.start", f_str("trigger", run->trigger), f_u64("slices", run->n_slices));
 }
 
+/* Once a run; what a slice went on with, once a slice. */
+static void tell_once(struct told *told, const struct log *log, const struct run_info *run)
+{
+	const struct fetch_progress *progress = &run->progress;
+
+	if (told->run != run->id) {
+		*told = (struct told){.run = run->id};
+	}
+	if (progress->resumed != told->resumed && progress->resumed > 0) {
+		log_info(log, "fetch.resumed", f_str("slice", run->slice),
+			f_u64("pages", progress->resumed));
+	}
+	if (progress->sort_ignored && !told->sort_ignored) {
+		log_notice(log, "fetch.sort_ignored", f_str("slice", run->slice),
+			f_msg("rows do not come in the order asked for: more passes, or parts"));
+	}
+	if (progress->key_limited && !told->key_limited) {
+		log_warning(log, "fetch.key_limited", f_str("slice", run->slice),
+			f_msg("the key gives 10 rows a call, whatever is asked for"));
+	}
+	told->resumed = progress->resumed;
+	told->sort_ignored |= progress->sort_ignored;
+	told->key_limited |= progress->key_limited;
+}
+
 void report_log_progress(struct report *report, const struct run_info *run)
 {
 	const struct error *trouble = run->progress.trouble;
 	struct log log;
 
 	run_context(&log, run);
+	tell_once(&report->told, &log, run);
 	if (trouble && strcmp(trouble->text, report->trouble) != 0) {
 		snprintf(report->trouble, sizeof(report->trouble), "%s", trouble->text);
 		log_warning(&log, "fetch.retry", f_str("slice", run->slice),

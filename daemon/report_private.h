@@ -21,6 +21,13 @@ struct source_report {
 	struct kept_sync last;
 };
 
+/* What was said of a run, and is not said again. */
+struct told {
+	int64_t run;
+	bool sort_ignored, key_limited;
+	unsigned resumed; /* pages, of the present slice */
+};
+
 struct report {
 	struct config *config;
 	const struct clock *clock;
@@ -34,6 +41,7 @@ struct report {
 	char holder[LEASE_HOLDER_BYTES];
 	char database_error[ERROR_TEXT_BYTES];
 	unsigned n_database_errors, n_state_errors;
+	struct told told;
 	char trouble[ERROR_TEXT_BYTES]; /* the last one that was logged of this slice */
 
 	/* The document's lists. */

@@ -4,7 +4,8 @@
  * The happy path of a run is:
  *   - it is the first in the queue and nobody fetches: it gets the portal (first key, whole retry
  *     budget) and begins with its first slice;
- *   - fetch (fetch.c) writes the slice into a file of the spool;
+ *   - fetch (fetch.c) writes the slice into a file of the spool, beginning with the pages that a
+ *     process which died a few minutes ago had of it (resume.c);
  *   - the file gets its outcome, is synced and becomes .ready (spool.c, thread pool);
  *   - the loader is told, and the next slice is fetched meanwhile;
  *   - the loader settles each slice; when all are settled the run is over, and its end is booked.
@@ -28,6 +29,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "daemon/resume.h"
+
 enum slice_phase {
 	SLICE_PLANNED,
 	SLICE_FETCHING,
@@ -46,6 +49,7 @@ struct slice {
 	char *split_value; /* of a part: as served; NULL: a whole */
 	struct split split;          /* of a whole in SLICE_SPLIT: its parts stand before it */
 	struct spool_writer *writer; /* only then */
+	char left[SPOOL_UUID_BYTES]; /* the file of a dead process that is taken over, or "" */
 };
 
 struct run {
@@ -286,6 +290,9 @@ static void on_spooled(void *arg, const struct error *error)
 		return;
 	}
 	slice->phase = SLICE_READY;
+	if (slice->left[0]) {
+		resume_forget(run->runner->options.spool, slice->left);
+	}
 	if (loader_add(run->runner->options.loader, slice->uuid, run->info.n_slices,
 		    LOADER_READY) < 0) {
 		error_no_memory(&full, "run");
@@ -463,6 +470,9 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 
 	run->fetch = NULL;
 	slice->outcome = result->outcome;
+	if (!result->resumed) {
+		slice->left[0] = '\0'; /* it may hold more than we have */
+	}
 	explain(&slice->outcome, &result->error);
 	if (split_slice(run, result)) {
 		return;
@@ -521,7 +531,12 @@ static int start_fetch(struct run *run, struct slice *slice)
 	fill_header(run, slice, &header);
 	run->info.slice = slice->plan.name;
 	run->info.progress = (struct fetch_progress){.pages = -1, .total = -1, .waiting = ""};
-	return fetch_start(&request, &run->fetch);
+	request.take_reader = resume_find(request.spool, &header, header.started_us, slice->left);
+	r = fetch_start(&request, &run->fetch);
+	if (r < 0) {
+		spool_reader_free(request.take_reader);
+	}
+	return r;
 }
 
 /* The run was stopped: what was not begun fails for the same reason. */

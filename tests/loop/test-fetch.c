@@ -78,8 +78,7 @@ struct world {
 	struct dataset dataset;
 	struct source source;
 
-	struct spool_writer *old_writer; /* to go on with */
-	struct spool_reader *old_reader;
+	struct spool_reader *old_reader; /* to go on with */
 	struct fetch *fetch;
 	char uuid[SPOOL_UUID_BYTES];
 	unsigned n_done;
@@ -451,9 +450,7 @@ static int start(struct world *w, const char *split_value)
 {
 	struct spool_header header = header_of_run(1795187440123);
 
-	if (!w->old_writer) {
-		memcpy(w->uuid, header.uuid, sizeof(w->uuid));
-	}
+	memcpy(w->uuid, header.uuid, sizeof(w->uuid));
 	if (w->result.writer) {
 		spool_discard(w->result.writer);
 	}
@@ -465,7 +462,6 @@ static int start(struct world *w, const char *split_value)
 				   .spool = w->spool->spool,
 				   .header = &header,
 				   .split_value = split_value,
-				   .take_writer = w->old_writer,
 				   .take_reader = w->old_reader,
 				   .on_progress = on_progress,
 				   .on_done = on_fetched,
@@ -1185,7 +1181,7 @@ static int ignore_part(void *arg, const struct spool_interrupted *part)
 
 /*
  * Fetch until `n_pages` are there, and then all over with a copy of the spool, as after a crash.
- * What is to be resumed is in w->old_writer and w->old_reader.
+ * What is to be gone on with is in w->old_reader.
  */
 static void interrupt(struct world *w, unsigned n_pages)
 {
@@ -1193,15 +1189,17 @@ static void interrupt(struct world *w, unsigned n_pages)
 	char command[200], old[64];
 
 	assert_int_equal(start(w, NULL), 0);
-	while (w->model.n_requests <= n_pages) {
+	while (w->n_done == 0 && w->model.n_requests <= n_pages) {
 		uv_run(w->loop, UV_RUN_ONCE);
 	}
-	fetch_cancel(w->fetch);
-	run_until_done(w);
+	if (w->n_done == 0) {
+		fetch_cancel(w->fetch);
+		run_until_done(w);
+	}
 	memcpy(old, w->spool->directory, sizeof(old));
 	snprintf(w->spool->directory, sizeof(w->spool->directory), "/tmp/test-fetch-XXXXXX");
 	assert_non_null(mkdtemp(w->spool->directory));
-	snprintf(command, sizeof(command), "cp %s/*.part %s", old, w->spool->directory);
+	snprintf(command, sizeof(command), "cp %s/*%s.part %s", old, w->uuid, w->spool->directory);
 	assert_int_equal(system(command), 0);
 	spool_discard(w->result.writer);
 	w->result.writer = NULL;
@@ -1209,14 +1207,12 @@ static void interrupt(struct world *w, unsigned n_pages)
 	remove_directory(old);
 	fixture_open(w->spool);
 	assert_int_equal(spool_recover(w->spool->spool, ignore_part, w, &error), 0);
-	assert_int_equal(spool_resume(w->spool->spool, w->uuid, &w->old_writer, &error), 0);
 	w->old_reader = open_reader(w->spool, w->uuid);
 }
 
 static void resume(struct world *w)
 {
 	assert_int_equal(start(w, NULL), 0);
-	w->old_writer = NULL;
 	w->old_reader = NULL;
 }
 
@@ -1231,6 +1227,7 @@ static void goes_on_after_an_interruption(void **state)
 	resume(w);
 	run_until_done(w);
 	expect(w, SLICE_PROVEN, "");
+	assert_true(w->result.resumed);
 	assert_int_equal(w->model.offsets[0], 60);
 	assert_int_equal(w->model.n_requests, 4);
 	assert_int_equal(w->result.outcome.pages, 7);
@@ -1239,22 +1236,64 @@ static void goes_on_after_an_interruption(void **state)
 	expect_whole(w);
 }
 
-static void does_not_go_on_with_other_data(void **state)
+static void begins_afresh_with_other_data(void **state)
+{
+	struct world *w = *state;
+
+	for (int change = 1; change >= -1; change -= 2) {
+		w->model = (struct model){.n_rows = 130, .delay_ms = 2};
+		interrupt(w, 3);
+		w->model.n_rows = 130 + change;
+		w->model.n_requests = 0;
+		resume(w);
+		run_until_done(w);
+		expect(w, SLICE_PROVEN, "");
+		assert_false(w->result.resumed);
+		assert_int_equal(w->model.offsets[0], 60);
+		assert_int_equal(w->model.offsets[1], 0);
+		assert_int_equal(w->result.outcome.received, w->model.n_rows);
+		expect_whole(w);
+	}
+}
+
+/* The process died when it had all pages, and had not said so. */
+static void asks_nothing_if_all_was_there(void **state)
 {
 	struct world *w = *state;
 
 	w->model.n_rows = 130;
 	w->model.delay_ms = 2;
-	interrupt(w, 3);
-	w->model.n_rows = 131;
+	interrupt(w, 100);
+	w->model.n_requests = 0;
 	resume(w);
 	run_until_done(w);
-	expect(w, SLICE_PARTIAL, "stale");
-	assert_string_equal(w->result.outcome.text,
-		"the portal has other data than when the first 3 pages came");
-	assert_int_equal(w->result.error.class, ERROR_RETRY);
+	assert_true(w->result.resumed);
+	assert_int_equal(w->model.n_requests, 0);
+	expect_whole(w);
+}
+
+static void goes_on_behind_a_damaged_page(void **state)
+{
+	struct world *w = *state;
+	char path[PATH_MAX];
+	FILE *file;
+
 	w->model.n_rows = 130;
-	assert_int_equal(read_spool(w).rows, 60);
+	w->model.delay_ms = 2;
+	interrupt(w, 4);
+	snprintf(path, sizeof(path), "%s/1795187440123-%s.part", w->spool->directory, w->uuid);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, -10, SEEK_END), 0);
+	assert_true(fputs("damage", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	w->model.n_requests = 0;
+	resume(w);
+	run_until_done(w);
+	expect(w, SLICE_PROVEN, "");
+	assert_false(w->result.resumed);
+	assert_int_equal(w->model.offsets[0], 60);
+	expect_whole(w);
 }
 
 static void is_interrupted_again_at_any_time(void **state)
@@ -1273,8 +1312,11 @@ static void is_interrupted_again_at_any_time(void **state)
 		}
 		run_until_done(w);
 		assert_true(w->result.outcome.received <= 80);
-		spool_discard(w->result.writer);
-		w->result.writer = NULL;
+		assert_true(!w->result.resumed || w->result.outcome.received == 80);
+		if (w->result.writer) {
+			spool_discard(w->result.writer);
+			w->result.writer = NULL;
+		}
 	}
 }
 
@@ -1394,7 +1436,9 @@ int main(void)
 		fetch_test(fails_with_too_many_bad_rows),
 		fetch_test(waits_for_room_in_the_spool),
 		fetch_test(goes_on_after_an_interruption),
-		fetch_test(does_not_go_on_with_other_data),
+		fetch_test(begins_afresh_with_other_data),
+		fetch_test(asks_nothing_if_all_was_there),
+		fetch_test(goes_on_behind_a_damaged_page),
 		fetch_test(is_interrupted_again_at_any_time),
 		fetch_test(cancels_at_any_time),
 		fetch_test(cancels_from_its_own_callback),
