@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "daemon/exit_code.h"
+#include "lib/civil.h"
 #include "lib/exitcode.h"
 
 enum {
@@ -87,12 +88,19 @@ static void on_run_spooled(void *arg, const struct run_info *run)
 	daemon_check_once(daemon);
 }
 
+static enum schedule_end schedule_end_of(enum run_state state)
+{
+	return state == RUN_SUCCESS  ? SCHEDULE_SUCCESS
+	       : state == RUN_FAILED ? SCHEDULE_NOTHING
+				     : SCHEDULE_PART;
+}
+
 static void on_run_end(void *arg, const struct run_info *run)
 {
 	struct daemon *daemon = arg;
 
 	report_ended(daemon->report, run);
-	schedule_ended(daemon->schedule, run->source, run->state == RUN_SUCCESS,
+	schedule_ended(daemon->schedule, run->source, schedule_end_of(run->state),
 		clock_wall_us(daemon->clock));
 	worse(daemon, exit_code_of_run(run));
 	daemon_save_marks(daemon, run);
@@ -209,22 +217,26 @@ static void on_once_timeout(uv_timer_t *timer)
 
 /* ---- the schedule ---- */
 
-static int32_t today(const struct daemon *daemon)
+/* In the zone of the schedule. */
+int32_t daemon_day(const struct daemon *daemon, int64_t us)
 {
-	int64_t local_s =
-		zone_to_local(daemon->zone, clock_wall_us(daemon->clock) / 1000000);
-
-	return (int32_t)(local_s >= 0 ? local_s / 86400 : (local_s - 86399) / 86400);
+	return (int32_t)civil_day_of_second(zone_to_local(daemon->zone, us / 1000000));
 }
 
-static int request_run(struct daemon *daemon, const struct source *source, const char *trigger)
+static int request_run(struct daemon *daemon, const struct source *source, const char *trigger,
+	int64_t since_us)
 {
 	_cleanup_free_ struct plan_slice *slices = calloc(PLAN_MAX_SLICES, sizeof(*slices));
 	int64_t id = -ENOMEM;
 
 	if (slices) {
 		id = runner_add(daemon->runner, source, trigger, slices,
-			plan_due(source, today(daemon), slices, PLAN_MAX_SLICES));
+			plan_due(source, daemon_day(daemon, since_us),
+				daemon_day(daemon, clock_wall_us(daemon->clock)), slices,
+				PLAN_MAX_SLICES));
+	}
+	if (id <= 0) {
+		schedule_skipped(daemon->schedule, source);
 	}
 	if (id == 0) {
 		log_notice(NULL, "schedule.skipped", f_str("source", source->label),
@@ -239,12 +251,11 @@ static int request_run(struct daemon *daemon, const struct source *source, const
 static void on_tick(uv_timer_t *timer)
 {
 	struct daemon *daemon = container_of(timer, struct daemon, tick);
-	const struct source *source;
-	const char *trigger;
+	struct schedule_due due;
 	int64_t now_us = clock_wall_us(daemon->clock);
 
-	while ((source = schedule_due(daemon->schedule, now_us, &trigger))) {
-		(void)request_run(daemon, source, trigger);
+	while (schedule_due(daemon->schedule, now_us, &due)) {
+		(void)request_run(daemon, due.source, due.trigger, due.since_us);
 	}
 	daemon_end_interrupted(daemon);
 	spool_prune(daemon->spool, now_us);
@@ -263,7 +274,8 @@ static void run_all(struct daemon *daemon, const char *trigger)
 
 		for (unsigned s = 0; s < dataset->n_sources; s++) {
 			if (is_scheduled(&dataset->sources[s])) {
-				(void)request_run(daemon, &dataset->sources[s], trigger);
+				(void)request_run(daemon, &dataset->sources[s], trigger,
+					clock_wall_us(daemon->clock));
 			}
 		}
 	}

@@ -55,6 +55,7 @@ struct daemon {
 
 /* daemon.c */
 void daemon_check_once(struct daemon *daemon);
+int32_t daemon_day(const struct daemon *daemon, int64_t us);
 
 /* daemon_state.c: remember, and write state.json when it can be */
 void daemon_save_state(struct daemon *daemon);

@@ -18,10 +18,11 @@ void plan_day(int32_t day, struct plan_slice *ret)
 	ret->day = day;
 }
 
-unsigned plan_due(const struct source *source, int32_t today, struct plan_slice *slices,
-	unsigned max_slices)
+unsigned plan_due(const struct source *source, int32_t since, int32_t today,
+	struct plan_slice *slices, unsigned max_slices)
 {
 	unsigned n = 0;
+	int64_t oldest = (int64_t)(since < today ? since : today) - source->slice.lookback_days;
 
 	if (!source->slice.sliced) {
 		snprintf(slices[0].name, sizeof(slices[0].name), "all");
@@ -29,8 +30,8 @@ unsigned plan_due(const struct source *source, int32_t today, struct plan_slice 
 		return 1;
 	}
 	/* Today is not over anywhere, and its rows are the look-back's of tomorrow. */
-	for (unsigned back = 1; back <= source->slice.lookback_days && n < max_slices; back++) {
-		plan_day(today - (int32_t)back, &slices[n++]);
+	for (int64_t day = (int64_t)today - 1; day >= oldest && n < max_slices; day--) {
+		plan_day((int32_t)day, &slices[n++]);
 	}
 	return n;
 }

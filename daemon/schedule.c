@@ -3,7 +3,12 @@
  *
  * Each source has the time of its next regular tick and, after a run that was no success, that of a
  * retry; whichever comes first fires. A tick is computed from the one before, never from "now", so
- * one that was missed fires once, late, and all that were missed fire as one.
+ * one that was missed fires once, late, and all that were missed fire as one. What fires knows the
+ * first tick that it stands for: also that of a run before it that brought nothing, or that was
+ * skipped, so that no date falls between two runs.
+ *
+ * A clock that is set back by less than a day makes a source wait: a tick does not fire twice. Back by
+ * more, it had been wrong, and ticks count from now on.
  */
 
 #include "daemon/schedule.h"
@@ -23,6 +28,8 @@ struct entry {
 	int64_t last_us;  /* the last tick that fired, or when we began to count */
 	int64_t next_us;  /* regular; INT64_MAX never */
 	int64_t retry_us; /* INT64_MAX none */
+	int64_t since_us; /* the first tick that the last run stands for; 0 unknown */
+	bool owed;        /* that run brought nothing, or never was: the next one stands for it */
 	int64_t attempt_us; /* when the last run ended; 0 none */
 	unsigned n_failed; /* in a row */
 	bool start;        /* on_start is due */
@@ -134,6 +141,10 @@ void schedule_restore(struct schedule *schedule, const struct source *source,
 		entry->retry_us = mark->retry_us;
 		entry->n_failed = mark->n_failed;
 	}
+	if (mark->since_us > 0 && mark->since_us < now_us) {
+		entry->since_us = mark->since_us;
+		entry->owed = true;
+	}
 }
 
 void schedule_save(const struct schedule *schedule, const struct source *source,
@@ -145,13 +156,26 @@ void schedule_save(const struct schedule *schedule, const struct source *source,
 		.tick_us = entry->last_us,
 		.attempt_us = entry->attempt_us,
 		.retry_us = entry->retry_us == INT64_MAX ? 0 : entry->retry_us,
+		.since_us = entry->owed || entry->retry_us != INT64_MAX ? entry->since_us : 0,
 		.n_failed = entry->n_failed,
 	};
 }
 
-/* The newest tick that is not after now: those before it are covered by the same run. */
-static void fire(const struct schedule *schedule, struct entry *entry, int64_t now_us)
+/* The first tick that a run which begins now stands for. */
+static int64_t first_tick(const struct entry *entry, const char *why, int64_t now_us)
 {
+	int64_t first = entry->next_us < now_us ? entry->next_us : now_us;
+	bool again = entry->owed || (entry->retry_us != INT64_MAX && strcmp(why, "schedule") != 0);
+
+	return again && entry->since_us > 0 && entry->since_us < first ? entry->since_us : first;
+}
+
+/* The newest tick that is not after now: those before it are covered by the same run. */
+static void fire(const struct schedule *schedule, struct entry *entry, const char *why,
+	int64_t now_us)
+{
+	entry->since_us = first_tick(entry, why, now_us);
+	entry->owed = false;
 	entry->start = false;
 	entry->retry_us = INT64_MAX;
 	for (unsigned n = 0; entry->next_us <= now_us && n < 100000; n++) {
@@ -161,6 +185,19 @@ static void fire(const struct schedule *schedule, struct entry *entry, int64_t n
 	if (entry->next_us <= now_us) {
 		entry->last_us = now_us;
 		plan_next(schedule, entry);
+	}
+}
+
+/* The clock was wrong when the last tick fired. */
+static void believe_clock(const struct schedule *schedule, struct entry *entry, int64_t now_us)
+{
+	if (entry->last_us > now_us + (int64_t)SCHEDULE_BACK_MS * 1000) {
+		entry->last_us = now_us;
+		plan_next(schedule, entry);
+	}
+	if (entry->retry_us != INT64_MAX &&
+		entry->retry_us > now_us + (int64_t)SCHEDULE_RETRY_MAX_MS * 1000) {
+		entry->retry_us = now_us + (int64_t)SCHEDULE_RETRY_MS * 1000;
 	}
 }
 
@@ -175,24 +212,32 @@ static const char *why_due(const struct entry *entry, int64_t now_us)
 	return entry->retry_us <= now_us ? "retry" : NULL;
 }
 
-const struct source *schedule_due(struct schedule *schedule, int64_t now_us,
-	const char **ret_trigger)
+bool schedule_due(struct schedule *schedule, int64_t now_us, struct schedule_due *ret)
 {
 	for (unsigned i = 0; i < schedule->n_entries; i++) {
 		struct entry *entry = &schedule->entries[i];
-		const char *why = why_due(entry, now_us);
+		const char *why;
 
+		believe_clock(schedule, entry, now_us);
+		why = why_due(entry, now_us);
 		if (why) {
-			fire(schedule, entry, now_us);
-			*ret_trigger = why;
-			return entry->source;
+			fire(schedule, entry, why, now_us);
+			*ret = (struct schedule_due){.source = entry->source,
+				.trigger = why,
+				.since_us = entry->since_us};
+			return true;
 		}
 	}
-	return NULL;
+	return false;
 }
 
-void schedule_ended(struct schedule *schedule, const struct source *source, bool success,
-	int64_t now_us)
+void schedule_skipped(struct schedule *schedule, const struct source *source)
+{
+	find(schedule, source)->owed = true;
+}
+
+void schedule_ended(struct schedule *schedule, const struct source *source,
+	enum schedule_end how, int64_t now_us)
 {
 	struct entry *entry = find(schedule, source);
 	uint64_t ms = SCHEDULE_RETRY_MS;
@@ -202,7 +247,7 @@ void schedule_ended(struct schedule *schedule, const struct source *source, bool
 	}
 	entry->attempt_us = now_us;
 	entry->retry_us = INT64_MAX;
-	if (success || (entry->n_crons == 0 && source->every_ms == 0)) {
+	if (how == SCHEDULE_SUCCESS || (entry->n_crons == 0 && source->every_ms == 0)) {
 		entry->n_failed = 0;
 		return;
 	}
@@ -210,6 +255,7 @@ void schedule_ended(struct schedule *schedule, const struct source *source, bool
 		ms *= 2;
 	}
 	entry->n_failed++;
+	entry->owed = entry->owed || how == SCHEDULE_NOTHING;
 	entry->retry_us = now_us + (int64_t)ms * 1000;
 }
 
@@ -255,4 +301,56 @@ uint64_t schedule_sleep_ms(const struct schedule *schedule, int64_t now_us)
 		return SCHEDULE_LOOK_MS;
 	}
 	return (uint64_t)((soonest - now_us + 999) / 1000);
+}
+
+/* ---- what is to come ---- */
+
+/* The first tick after `after_us`; INT64_MAX: none. */
+static int64_t tick_after(const struct schedule *schedule, const struct entry *entry,
+	int64_t after_us)
+{
+	struct entry then = *entry;
+
+	then.last_us = after_us;
+	plan_next(schedule, &then);
+	return then.next_us;
+}
+
+static void add_tick(struct schedule_tick *ticks, unsigned *n, unsigned max,
+	const struct schedule_tick *tick)
+{
+	unsigned i;
+
+	if (*n == max && (max == 0 || ticks[max - 1].at_us <= tick->at_us)) {
+		return;
+	}
+	*n += *n < max;
+	for (i = *n - 1; i > 0 && ticks[i - 1].at_us > tick->at_us; i--) {
+		ticks[i] = ticks[i - 1];
+	}
+	ticks[i] = *tick;
+}
+
+unsigned schedule_upcoming(const struct schedule *schedule, int64_t now_us,
+	struct schedule_tick *ticks, unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < schedule->n_entries; i++) {
+		const struct entry *entry = &schedule->entries[i];
+		struct schedule_tick tick = {.source = entry->source, .trigger = "schedule"};
+		int64_t next = entry->next_us;
+
+		for (unsigned k = 0; k < max && next != INT64_MAX; k++) {
+			tick.at_us = next + jitter_us(entry->source);
+			add_tick(ticks, &n, max, &tick);
+			next = tick_after(schedule, entry, next > now_us ? next : now_us);
+		}
+		if (entry->start || entry->retry_us < entry->next_us) {
+			tick.trigger = entry->start ? "start" : "retry";
+			tick.at_us = entry->start ? now_us : entry->retry_us;
+			add_tick(ticks, &n, max, &tick);
+		}
+	}
+	return n;
 }

@@ -138,6 +138,7 @@ static json_t *source_to_json(const struct state_source *source, int *r)
 	*r |= json_object_set_new(o, "tick_us", json_integer(source->mark.tick_us));
 	*r |= json_object_set_new(o, "attempt_us", json_integer(source->mark.attempt_us));
 	*r |= json_object_set_new(o, "retry_us", json_integer(source->mark.retry_us));
+	*r |= json_object_set_new(o, "since_us", json_integer(source->mark.since_us));
 	*r |= json_object_set_new(o, "retries", json_integer(source->mark.n_failed));
 	*r |= json_object_set_new(o, "counts", counts_to_json(&source->counts, r));
 	return o;
@@ -260,6 +261,8 @@ static bool read_source(const json_t *o, struct state_doc *doc)
 	return jsontext_get_int(o, "tick_us", 0, INT64_MAX, &source->mark.tick_us) &&
 		jsontext_get_int(o, "attempt_us", 0, INT64_MAX, &source->mark.attempt_us) &&
 		jsontext_get_int(o, "retry_us", 0, INT64_MAX, &source->mark.retry_us) &&
+		(!json_object_get(o, "since_us") || /* it came later */
+			jsontext_get_int(o, "since_us", 0, INT64_MAX, &source->mark.since_us)) &&
 		jsontext_get_unsigned(o, "retries", &source->mark.n_failed) &&
 		read_counts(json_object_get(o, "counts"), &source->counts);
 }
