@@ -7,6 +7,10 @@
  * record's closing brace it is handed out (record.c). A record that is cut by the end of a slice has
  * its bytes so far copied; so what is held is one record, whatever the page's size.
  *
+ * Between two records yajl is at rest: it has taken every byte up to a brace. Whole plain records that
+ * follow are taken out of the stream there (plain.c), each with the comma before it; to yajl the list
+ * is only shorter. So it sees the envelope, the first record, and what is cut or not plain.
+ *
  * Failure modes, all final until decode_reset(): malformed JSON (yajl says what), a limit passed, a
  * body that ends early or does not begin with a brace, the caller's own stop. Three things yajl 2.1
  * does not see and we check: an unfinished string behind the end ({}"abc), half surrogates (it
@@ -21,6 +25,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "daemon/envelope.h"
+#include "daemon/plain.h"
 #include "daemon/record.h"
 
 enum {
@@ -47,6 +52,8 @@ struct decode {
 	struct envelope envelope;
 
 	struct open_record record;
+	struct plain plain;
+	bool at_rest; /* yajl stands right behind a record */
 
 	int stopped; /* what on_record returned */
 	struct error error;
@@ -88,7 +95,7 @@ void decode_reset(struct decode *d)
 	d->slice = (struct slice){0};
 	d->quiet_bytes = 0;
 	d->n_mark = d->depth = 0;
-	d->closed = d->in_records = d->record.is_open = false;
+	d->closed = d->in_records = d->record.is_open = d->at_rest = false;
 	envelope_init(&d->envelope);
 	d->stopped = 0;
 	error_clear(&d->error);
@@ -174,6 +181,14 @@ static int fail_record_too_long(struct decode *d)
 	return fail_at(d, d->record.at, "too_long", "a record of more than 1 MiB begins here");
 }
 
+static bool hand_out(struct decode *d, struct record *record)
+{
+	record->index = d->envelope.n_records;
+	d->stopped = d->on_record(d->arg, record);
+	d->envelope.n_records++;
+	return d->stopped == 0;
+}
+
 static int end_record(struct decode *d)
 {
 	struct record record;
@@ -181,10 +196,7 @@ static int end_record(struct decode *d)
 	if (open_record_end(&d->record, &d->slice, yajl_get_bytes_consumed(d->yajl), &record) < 0) {
 		return fail_record_too_long(d);
 	}
-	record.index = d->envelope.n_records;
-	d->stopped = d->on_record(d->arg, &record);
-	d->envelope.n_records++;
-	return d->stopped == 0;
+	return hand_out(d, &record);
 }
 
 /* ---- callbacks of yajl: 1 goes on, 0 stops ---- */
@@ -396,9 +408,38 @@ static void fail_parse(struct decode *d)
 	yajl_free_error(d->yajl, text);
 }
 
+/* The plain records that come next. Returns how many bytes they take. */
+static size_t take_plain(struct decode *d, const unsigned char *data, size_t len)
+{
+	struct record record;
+	size_t used = 0, n;
+
+	while (d->stopped == 0 && (n = plain_next(&d->plain, data + used, len - used, &record)) > 0) {
+		used += n;
+		record.offset = d->slice.at + used - record.raw_len;
+		hand_out(d, &record);
+	}
+	d->quiet_bytes = used > 0 ? 0 : d->quiet_bytes;
+	return used;
+}
+
+/* yajl gets no more at a time than what may be the end of a record, to be at rest there. */
+static size_t up_to_brace(const unsigned char *data, size_t len)
+{
+	const unsigned char *brace = memchr(data, '}', len);
+
+	return brace ? (size_t)(brace - data) + 1 : len;
+}
+
 /* Through yajl. Returns how many bytes are done with. */
 static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 {
+	size_t plain = d->at_rest ? take_plain(d, data, len) : 0;
+
+	if (plain > 0) {
+		return plain;
+	}
+	len = up_to_brace(data, len);
 	d->slice.bytes = data;
 	d->slice.len = len;
 	switch (yajl_parse(d->yajl, data, len)) {
@@ -410,6 +451,7 @@ static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 		fail_parse(d);
 		return len;
 	}
+	d->at_rest = d->in_records && d->depth == DEPTH_RECORDS && data[len - 1] == '}';
 	if (d->record.is_open && open_record_keep(&d->record, &d->slice) < 0) {
 		fail_record_too_long(d);
 	}

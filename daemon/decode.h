@@ -54,6 +54,7 @@ struct record {
 	size_t raw_len;
 	uint64_t index;  /* 0-based in its page */
 	uint64_t offset; /* byte in its page where it begins */
+	uint64_t shape;  /* equal in records of the same names in the same order; 0: not known */
 };
 
 /* Return 0 to go on; anything else stops the parse and is returned by decode_feed. */

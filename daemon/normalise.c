@@ -5,9 +5,8 @@
  * column; then column by column the chosen value (value.c) is written in send format behind the one
  * before into `scratch`; at last the row's bytes are copied into the arena in one go.
  *
- * Records of one page have the same names in the same order. So the name at each position is
- * remembered with the columns it stands for, and looking it up is one comparison; only a name that
- * is not the remembered one is hashed.
+ * Records of one page have the same names in the same order, and decode says so (`shape`). So the
+ * choices of one record stand for all that follow it, and names are looked up once a page.
  *
  * Failure mode: the first column that cannot be read ends the record with a reject, and out of
  * memory. Which columns the record carried was noted before that, so that drift is seen.
@@ -22,10 +21,6 @@
 #include "daemon/value.h"
 #include "lib/hashmap.h"
 
-enum { SLOT_NAME_BYTES = 58 };
-
-static const uint32_t NO_NAME = UINT32_MAX;
-
 /* A column that a name stands for; rank 0 is the column's first name. */
 struct target {
 	unsigned column, rank;
@@ -37,16 +32,9 @@ struct name {
 	unsigned first_target, n_targets;
 };
 
-/* What stood at a position of the last record. */
-struct slot {
-	uint32_t name; /* NO_NAME: no column's */
-	uint16_t len;
-	char text[SLOT_NAME_BYTES];
-};
-
-/* The field of the record at work that a column takes its value from. */
+/* The field of a record that a column takes its value from. */
 struct choice {
-	const struct record_field *field;
+	int place; /* -1: the record has none */
 	unsigned rank;
 };
 
@@ -61,10 +49,11 @@ struct normaliser {
 	bool *required; /* per column */
 	bool *seen;     /* per column: a record of this page had it */
 	uint64_t n_records;
-	struct choice *choices;
-	uint32_t *offsets; /* per column: its bytes in scratch */
+	struct choice *choices; /* per column */
+	uint64_t shape;         /* of the records that they are good for */
+	struct value_memo *memos; /* per column */
+	uint32_t *offsets;        /* per column: its bytes in scratch */
 	struct buffer scratch;
-	struct slot slots[DECODE_MAX_FIELDS];
 };
 
 /* ---- making one ---- */
@@ -130,8 +119,10 @@ static int allocate(struct normaliser *n)
 	n->required = calloc(n_columns, sizeof(*n->required));
 	n->seen = calloc(n_columns, sizeof(*n->seen));
 	n->choices = calloc(n_columns, sizeof(*n->choices));
+	n->memos = calloc(n_columns, sizeof(*n->memos));
 	n->offsets = calloc(n_columns, sizeof(*n->offsets));
-	if (!n->targets || !n->names || !n->required || !n->seen || !n->choices || !n->offsets) {
+	if (!n->targets || !n->names || !n->required || !n->seen || !n->choices || !n->memos ||
+		!n->offsets) {
 		return -ENOMEM;
 	}
 	return hashmap_new(&n->index);
@@ -165,9 +156,6 @@ int normaliser_new(const struct source *source, struct normaliser **ret)
 	n->source = source;
 	n->dataset = source->dataset;
 	value_rules_init(&n->rules, source);
-	for (unsigned i = 0; i < DECODE_MAX_FIELDS; i++) {
-		n->slots[i].len = UINT16_MAX; /* nothing is remembered */
-	}
 	if (compile(n) < 0) {
 		normaliser_free(n);
 		return -ENOMEM;
@@ -187,6 +175,7 @@ struct normaliser *normaliser_free(struct normaliser *n)
 	free(n->required);
 	free(n->seen);
 	free(n->choices);
+	free(n->memos);
 	free(n->offsets);
 	buffer_fini(&n->scratch);
 	free(n);
@@ -195,53 +184,57 @@ struct normaliser *normaliser_free(struct normaliser *n)
 
 /* ---- names ---- */
 
-/* Which name of ours stands at position `i`; NO_NAME when it is none. */
-static uint32_t find_name(struct normaliser *n, unsigned i, const struct record_field *field)
-{
-	struct slot *slot = &n->slots[i];
-	uint32_t name = NO_NAME;
-
-	if (slot->len == field->name_len && memcmp(slot->text, field->name, slot->len) == 0) {
-		return slot->name;
-	}
-	(void)hashmap_get(n->index, field->name, field->name_len, &name);
-	if (field->name_len <= sizeof(slot->text)) {
-		slot->len = (uint16_t)field->name_len;
-		slot->name = name;
-		memcpy(slot->text, field->name, field->name_len);
-	}
-	return name;
-}
-
 /* `<=`: of a name that comes twice the last one counts. */
-static void offer(struct normaliser *n, const struct name *name, const struct record_field *field)
+static void offer(struct normaliser *n, const struct name *name, unsigned place)
 {
 	for (unsigned i = 0; i < name->n_targets; i++) {
 		const struct target *target = &n->targets[name->first_target + i];
 		struct choice *choice = &n->choices[target->column];
 
-		if (!choice->field || target->rank <= choice->rank) {
-			*choice = (struct choice){field, target->rank};
+		if (choice->place < 0 || target->rank <= choice->rank) {
+			*choice = (struct choice){(int)place, target->rank};
 			n->seen[target->column] = true;
 		}
 	}
 }
 
-/* Fill `choices`. Returns how many bytes the row may take at most. */
-static size_t choose(struct normaliser *n, const struct record *record)
+static void choose(struct normaliser *n, const struct record *record)
+{
+	uint32_t name;
+
+	if (record->shape != 0 && record->shape == n->shape) {
+		return;
+	}
+	for (unsigned i = 0; i < n->dataset->n_columns; i++) {
+		n->choices[i].place = -1;
+	}
+	for (unsigned i = 0; i < record->n_fields; i++) {
+		const struct record_field *field = &record->fields[i];
+
+		if (hashmap_get(n->index, field->name, field->name_len, &name)) {
+			offer(n, &n->names[name], i);
+		}
+	}
+	n->shape = record->shape;
+}
+
+static const struct record_field *chosen(const struct normaliser *n, const struct record *record,
+	unsigned column)
+{
+	int place = n->choices[column].place;
+
+	return place < 0 ? NULL : &record->fields[place];
+}
+
+/* How many bytes the row may take at most. */
+static size_t most_bytes(const struct normaliser *n, const struct record *record)
 {
 	size_t bytes = n->dataset->n_columns * (size_t)VALUE_BYTES;
 
-	memset(n->choices, 0, n->dataset->n_columns * sizeof(*n->choices));
-	for (unsigned i = 0; i < record->n_fields; i++) {
-		uint32_t name = find_name(n, i, &record->fields[i]);
-
-		if (name != NO_NAME) {
-			offer(n, &n->names[name], &record->fields[i]);
-		}
-	}
 	for (unsigned i = 0; i < n->dataset->n_columns; i++) {
-		bytes += n->choices[i].field ? n->choices[i].field->len : 0;
+		const struct record_field *field = chosen(n, record, i);
+
+		bytes += field ? field->len : 0;
 	}
 	return bytes;
 }
@@ -252,6 +245,7 @@ void normaliser_begin_page(struct normaliser *n)
 {
 	memset(n->seen, 0, n->dataset->n_columns * sizeof(*n->seen));
 	n->n_records = 0;
+	n->shape = 0; /* so that the first record is seen */
 }
 
 int normaliser_drift(const struct normaliser *n)
@@ -272,14 +266,15 @@ int normalise(struct normaliser *n, const struct record *record, struct arena *a
 	char *out, *bytes;
 
 	n->n_records++;
+	choose(n, record);
 	buffer_clear(&n->scratch);
-	out = buffer_reserve(&n->scratch, choose(n, record));
+	out = buffer_reserve(&n->scratch, most_bytes(n, record));
 	if (!out) {
 		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < n_columns; i++) {
 		int r = value_put(&n->rules, &n->dataset->columns[i], n->required[i],
-			n->choices[i].field, out + used, &row[i].len, reject);
+			chosen(n, record, i), &n->memos[i], out + used, &row[i].len, reject);
 
 		if (r != 0) {
 			reject->column = i;

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum text_fault {
@@ -20,6 +21,12 @@ enum text_fault {
  * the bytes in question stay as they are.
  */
 enum text_fault text_fold(const char *text, size_t len, char *out, size_t *ret_len);
+
+/*
+ * True when text_fold() would leave it as it is and it is ASCII without control bytes: most are.
+ * False says nothing.
+ */
+bool text_is_folded(const char *text, size_t len);
 
 /*
  * `text` for people, NUL-terminated and cut to `size` bytes in all: in double quotes, with `...`

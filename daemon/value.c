@@ -153,7 +153,8 @@ struct value {
 	const struct value_rules *rules;
 	const struct column *column;
 	const struct record_field *field;
-	const char *text; /* trimmed; may be at `out` */
+	struct value_memo *memo;
+	const char *text; /* trimmed; at `out`, or as served */
 	size_t len;
 	char *out;
 	struct reject *reject;
@@ -204,6 +205,11 @@ static int read_text(struct value *v)
 	case JSON_STRING_VALUE:
 		if (field->bad_escape) {
 			return reject(v, REJECT_BAD_TEXT, "has half a surrogate pair");
+		}
+		if (text_is_folded(field->text, field->len)) {
+			v->text = field->text;
+			v->len = field->len;
+			break;
 		}
 		v->text = v->out;
 		fault = text_fold(field->text, field->len, v->out, &v->len);
@@ -302,30 +308,63 @@ static int put_integer(const struct value *v, int32_t *ret_len)
 	return 0;
 }
 
-static int put_date(const struct value *v, int32_t *ret_len)
+static bool recall(const struct value *v, int32_t *ret_len)
 {
-	const struct source *source = v->rules->source;
-	int32_t day;
+	const struct value_memo *memo = v->memo;
 
-	for (unsigned i = 0; i < source->n_date_formats; i++) {
-		if (date_parse(v->text, v->len, source->date_formats[i], &day) == 0) {
-			field_date(day, (unsigned char *)v->out);
-			*ret_len = 4;
-			return 0;
-		}
+	if (v->len != memo->text_len || memcmp(v->text, memo->text, v->len) != 0) {
+		return false;
 	}
-	return reject_date(v->reject, v->column, v->field, source);
+	memcpy(v->out, memo->wire, sizeof(memo->wire));
+	*ret_len = memo->len;
+	return true;
 }
 
-static int put_timestamp(const struct value *v, int32_t *ret_len)
+/* What is noted is read before `out` is written: they may be the same. */
+static void remember(const struct value *v, struct field field)
 {
-	const struct source *source = v->rules->source;
+	struct value_memo *memo = v->memo;
+
+	memo->text_len = v->len <= sizeof(memo->text) ? (uint8_t)v->len : 0;
+	memcpy(memo->text, v->text, memo->text_len);
+	memo->len = (uint8_t)field.len;
+	memcpy(memo->wire, field.data, memo->len);
+}
+
+static bool read_moment(const struct value *v, const char *format, unsigned char store[static 8],
+	struct field *ret)
+{
+	int32_t day;
 	int64_t us;
 
+	if (v->column->type == COLUMN_DATE) {
+		if (date_parse(v->text, v->len, format, &day) < 0) {
+			return false;
+		}
+		*ret = field_date(day, store);
+		return true;
+	}
+	if (timestamp_parse(v->text, v->len, format, &us) < 0) {
+		return false;
+	}
+	*ret = field_timestamp(us, store);
+	return true;
+}
+
+static int put_moment(const struct value *v, int32_t *ret_len)
+{
+	const struct source *source = v->rules->source;
+	unsigned char store[8];
+	struct field field;
+
+	if (recall(v, ret_len)) {
+		return 0;
+	}
 	for (unsigned i = 0; i < source->n_date_formats; i++) {
-		if (timestamp_parse(v->text, v->len, source->date_formats[i], &us) == 0) {
-			field_timestamp(us, (unsigned char *)v->out);
-			*ret_len = 8;
+		if (read_moment(v, source->date_formats[i], store, &field)) {
+			remember(v, field);
+			memcpy(v->out, field.data, (size_t)field.len);
+			*ret_len = field.len;
 			return 0;
 		}
 	}
@@ -342,9 +381,8 @@ static int put(const struct value *v, int32_t *ret_len)
 	case COLUMN_INTEGER:
 		return put_integer(v, ret_len);
 	case COLUMN_DATE:
-		return put_date(v, ret_len);
 	case COLUMN_TIMESTAMP:
-		return put_timestamp(v, ret_len);
+		return put_moment(v, ret_len);
 	case COLUMN_ID:
 		break;
 	}
@@ -353,12 +391,14 @@ static int put(const struct value *v, int32_t *ret_len)
 }
 
 int value_put(const struct value_rules *rules, const struct column *column, bool required,
-	const struct record_field *field, char *out, int32_t *ret_len, struct reject *reject)
+	const struct record_field *field, struct value_memo *memo, char *out, int32_t *ret_len,
+	struct reject *reject)
 {
 	struct value v = {
 		.rules = rules,
 		.column = column,
 		.field = field,
+		.memo = memo,
 		.out = out,
 		.reject = reject,
 	};

@@ -322,6 +322,110 @@ static void test_pieces(void **state)
 	data_free(&page);
 }
 
+/* ---- plain records: taken past yajl when they come whole, never when they come byte by byte ---- */
+
+static void check_plain(const char *record, size_t len)
+{
+	static const char before[] = "{\"total\":1,\"records\":[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"\"},";
+	struct buffer page = {0};
+	struct outcome whole, cut;
+
+	buffer_append_str(&page, before);
+	buffer_append(&page, record, len);
+	buffer_append_str(&page, " , {\"a\":3,\"b\":\"y\"}]}");
+	run(&whole, page.data, page.len, SIZE_MAX / 2);
+	run(&cut, page.data, page.len, 1);
+	check_same(&whole, &cut);
+	outcome_fini(&whole);
+	outcome_fini(&cut);
+	buffer_fini(&page);
+}
+
+/* What is inside the list of a case. */
+static void check_plain_case(const char *body, size_t len)
+{
+	const char *list = strchr(body, '['), *end = body + len;
+
+	while (end > body && end[-1] != ']') {
+		end--;
+	}
+	if (list && list + 1 < end) {
+		check_plain(list + 1, (size_t)(end - list) - 2);
+	}
+}
+
+static void test_plain(void **state)
+{
+	static const char *const records[] = {
+		"{\"a\":0,\"b\":\"seven77\"}", "{\"a\":-0.50,\"b\":\"eight888\"}",
+		"{\"a\":10,\"b\":\"nine 9999\"}", "{\"b\":1,\"a\":2}", "{\"a\":1}", "{}",
+		"{ \"a\" : 1 ,\t\"b\"\r\n:\tnull }", "{\"a\":1,\"b\":2,\"c\":\"\"}",
+		"{\"a\":1e5,\"b\":true}", "{\"a\":\"\\u0041\",\"b\":\"x\\\"},{\"}",
+		"{\"a\":\"\xe0\xa4\xb9\xff\",\"b\":[]}", "{\"a\":\"}\",\"b\":\",{\"}",
+		/* malformed */
+		"{\"a\":01,\"b\":1}", "{\"a\":-,\"b\":1}", "{\"a\":1.,\"b\":1}", "{\"a\":.5}",
+		"{\"a\":1,\"b\":2,}", "{,\"a\":1}", "{\"a\":1 \"b\":2}", "{\"a\" 1}", "{\"a\":}",
+		"{\"a\":nul}", "{\"a\":nulll}", "{\"a\":1x}", "{\"a\":\"tab\tin it\"}", "{a:1}",
+		"{\"a\":\"no end}", "", ",", "{\"a\":1}{\"a\":2}", "{\"a\":1},,{\"a\":2}", "7",
+		"{\"a\":\"12345678\n\"}", "{\"a\":1}]", "{\"a\":1}}", "{\"a\":1}, {\"a\":2} x",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(records); i++) {
+		check_plain(records[i], strlen(records[i]));
+	}
+	for (size_t i = 0; i < N_ELEMENTS(good_cases); i++) {
+		check_plain_case(good_cases[i].body, case_len(good_cases[i].body, good_cases[i].len));
+	}
+	for (size_t i = 0; i < N_ELEMENTS(bad_cases); i++) {
+		check_plain_case(bad_cases[i].body, case_len(bad_cases[i].body, bad_cases[i].len));
+	}
+}
+
+struct shapes {
+	uint64_t seen[16];
+	unsigned n;
+};
+
+static int note_shape(void *arg, const struct record *record)
+{
+	struct shapes *shapes = arg;
+
+	shapes->seen[shapes->n++] = record->shape;
+	return 0;
+}
+
+/* A shape is of the names and their order, in this page and in any other. */
+static void test_shape(void **state)
+{
+	static const char page[] =
+		"{\"total\":8,\"records\":[{\"a\":0,\"b\":0},{\"a\":1,\"b\":2},{\"a\":\"\",\"b\":null},"
+		"{\"b\":1,\"a\":2},{\"a\":1},{\"a\":1,\"b\":2,\"c\":3},{\"a\":1,\"x\":[]},{\"a\":3,\"b\":4}]}";
+	struct shapes shapes = {0};
+	struct envelope envelope;
+	struct error error = {0};
+	struct decode *decode;
+
+	(void)state;
+	assert_int_equal(decode_new(note_shape, &shapes, &decode), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(decode_feed(decode, page, sizeof(page) - 1, &error), 0);
+		assert_int_equal(decode_finish(decode, &envelope, &error), 0);
+		decode_reset(decode);
+	}
+	decode_free(decode);
+	assert_int_equal(shapes.n, 16);
+	assert_true(shapes.seen[0] == 0); /* the first of a page is yajl's */
+	assert_true(shapes.seen[1] != 0);
+	assert_true(shapes.seen[2] == shapes.seen[1]);
+	assert_true(shapes.seen[3] != shapes.seen[1] && shapes.seen[3] != 0);
+	assert_true(shapes.seen[4] != shapes.seen[1] && shapes.seen[4] != 0);
+	assert_true(shapes.seen[5] != shapes.seen[1] && shapes.seen[5] != shapes.seen[4]);
+	assert_true(shapes.seen[6] == 0);
+	assert_true(shapes.seen[7] == shapes.seen[1]);
+	assert_memory_equal(shapes.seen, shapes.seen + 8, 8 * sizeof(shapes.seen[0]));
+}
+
 /* A page that is cut short is never a short page. */
 static void test_truncated(void **state)
 {
@@ -713,6 +817,8 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_shape),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_envelope),

@@ -546,7 +546,60 @@ static void test_fold(void **state)
 	assert_int_equal(text_fold("\xff\0", 2, out, &len), TEXT_NO_UTF8);
 }
 
+/* What is said to be folded is as text_fold() leaves it; and nothing else of ASCII is passed over. */
+static void check_folded(const char *text, size_t len)
+{
+	char out[64];
+	size_t out_len;
+	bool plain = true, same;
+
+	for (size_t i = 0; i < len; i++) {
+		plain &= text[i] >= ' ';
+	}
+	same = text_fold(text, len, out, &out_len) == TEXT_FINE && out_len == len &&
+		memcmp(out, text, len) == 0;
+	assert_int_equal(text_is_folded(text, len), plain && same);
+}
+
+/* Every text of three places out of seven bytes, at each place of two words. */
+static void test_is_folded(void **state)
+{
+	static const char bytes[] = {'a', ' ', '\t', '\x1f', '\x7f', '\xc3', '\xa0'};
+	char text[20];
+
+	(void)state;
+	for (unsigned i = 0; i < 7 * 7 * 7; i++) {
+		for (size_t at = 0; at + 3 <= sizeof(text); at++) {
+			memset(text, 'x', sizeof(text));
+			text[at] = bytes[i % 7];
+			text[at + 1] = bytes[i / 7 % 7];
+			text[at + 2] = bytes[i / 49];
+			check_folded(text, sizeof(text));
+			check_folded(text, at + 3);
+			check_folded(text + at, 3);
+			check_folded(text + at, sizeof(text) - at);
+		}
+	}
+	assert_true(text_is_folded("", 0));
+}
+
 /* ---- dates ---- */
+
+/* The date that was read last is remembered by its text. */
+static void test_dates_in_a_row(void **state)
+{
+	struct run run = {0};
+
+	(void)state;
+	fixture_init(&run.fixture);
+	fixture_add_column(&run.fixture, "d", COLUMN_DATE);
+	check_names(&run,
+		"{\"d\":\"20/11/2026\"},{\"d\":\"20/11/2026\"},{\"d\":\" 20/11/2026 \"},{\"d\":\"31/02/2026\"},"
+		"{\"d\":\"31/02/2026\"},{\"d\":\"20/11/2026\"},{\"d\":\"2/1/2026\"},{\"d\":\"20/11/20261\"}",
+		"2026-11-20\n2026-11-20\n2026-11-20\nbad_date 0\nbad_date 0\n2026-11-20\n"
+		"2026-01-02\nbad_date 0\n");
+	run_fini(&run);
+}
 
 static const struct date_case {
 	const char *format, *text, *want; /* NULL: no date */
@@ -817,7 +870,9 @@ int main(void)
 		cmocka_unit_test(test_reject_text_is_cut),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_is_folded),
 		cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_dates_in_a_row),
 		cmocka_unit_test(test_calendar),
 		cmocka_unit_test(test_timestamps),
 		cmocka_unit_test(test_date_format),
