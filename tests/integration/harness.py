@@ -112,7 +112,8 @@ class Cluster:
     `owner` owns the databases, `loader` is what the daemon is: neither is a superuser.
     """
 
-    def __init__(self):
+    def __init__(self, **settings):
+        self._settings = settings
         self._bin = postgres_binaries()
         self.folder = tempfile.mkdtemp(prefix="ogdsync-pg-")
         self._data = os.path.join(self.folder, "data")
@@ -146,6 +147,7 @@ class Cluster:
             "port": self.port, "listen_addresses": "", "unix_socket_directories": self.folder,
             "fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": 0,
             "autovacuum": "off", "shared_buffers": "32MB", "checkpoint_timeout": "1h", "timezone": "UTC",
+            **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with open(os.path.join(self.folder, "log"), "ab") as log:
@@ -170,6 +172,22 @@ class Cluster:
         if self.is_running():
             self._process.send_signal(how)
             self._process.wait(30)
+
+    def crash(self):
+        """kill -9 of the server; its backends find out by themselves."""
+        self._process.kill()
+        self._process.wait(30)
+
+    def restart(self):
+        """Start it after a crash: that is refused as long as a backend of before lives."""
+        end = time.monotonic() + 20
+        while True:
+            try:
+                return self.start()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
 
     def freeze(self):
         """Nothing answers and nothing is closed, as with a machine that hangs."""
