@@ -406,11 +406,10 @@ void lease_fence_sql(const struct lease *lease, struct buffer *sql)
 	buffer_printf(sql, " AND epoch = %" PRId64 " FOR KEY SHARE", lease->our_epoch);
 }
 
-void lease_settled_sql(const struct lease *lease, struct buffer *sql)
+void lease_set_fenced(struct error *error)
 {
-	buffer_append_str(sql, "SELECT epoch FROM " SQL_LEASE " WHERE name = ");
-	pg_append_literal(sql, lease->options.name);
-	buffer_append_str(sql, " FOR UPDATE");
+	error_set(error, ERROR_RETRY, "lease", "fenced",
+		"another daemon holds the lease on this database");
 }
 
 /* ---- the object ---- */

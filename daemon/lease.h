@@ -68,8 +68,8 @@ void lease_want(struct lease *lease);
  */
 void lease_fence_sql(const struct lease *lease, struct buffer *sql);
 
-/* After a lost COMMIT: returns only when every transaction that was fenced before has ended. */
-void lease_settled_sql(const struct lease *lease, struct buffer *sql);
+/* What it means that it returned no row: RETRY, "fenced". */
+void lease_set_fenced(struct error *error);
 
 /*
  * Give it up, so that somebody else can take it at once, and want it again `hold_off_ms` later

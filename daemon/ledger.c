@@ -337,8 +337,21 @@ void ledger_quarantine(struct pg *pg, const struct spool_header *header,
 		p.list, p.n, on_result, arg);
 }
 
-void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_state state,
-	const char *code, const char *text, int64_t finished_us, pg_result_fn on_result, void *arg)
+/* One statement is one transaction: the lease row stays locked until what is done is committed. */
+static void query_fenced(struct pg *pg, const char *fence, const char *statement,
+	const struct params *params, pg_result_fn on_result, void *arg)
+{
+	_cleanup_buffer_ struct buffer sql = {0};
+
+	buffer_printf(&sql, "WITH fence AS MATERIALIZED (%s), done AS (%s) SELECT 1 FROM fence",
+		fence, statement);
+	/* Without memory it is no statement, and its error says so. */
+	pg_query(pg, buffer_str(&sql), params->list, params->n, on_result, arg);
+}
+
+void ledger_finish_run(struct pg *pg, const char *fence, const struct ledger_run *run,
+	enum run_state state, const char *code, const char *text, int64_t finished_us,
+	pg_result_fn on_result, void *arg)
 {
 	struct params p = {.n = 0};
 
@@ -347,24 +360,26 @@ void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_sta
 	add_text_or_null(&p, code);
 	add_text_or_null(&p, text);
 	add_number(&p, finished_us);
-	pg_query(pg,
+	query_fenced(pg, fence,
 		"INSERT INTO ogdsync.run AS r (id, dataset, source, trigger, started_at, slices,"
 		" state, code, error, finished_at)"
-		" VALUES ($1, $2, $3, $4, " SQL_TIME(5) ", $6, $7, $8, $9, " SQL_TIME(10) ")"
+		" SELECT $1::bigint, $2, $3, $4, " SQL_TIME(5) ", $6::int, $7, $8, $9, " SQL_TIME(10)
+		" FROM fence"
 		" ON CONFLICT (id) DO UPDATE SET state = excluded.state, code = excluded.code,"
 		" error = excluded.error, finished_at = excluded.finished_at",
-		p.list, p.n, on_result, arg);
+		&p, on_result, arg);
 }
 
-void ledger_interrupt_runs(struct pg *pg, int64_t before, pg_result_fn on_result, void *arg)
+void ledger_interrupt_runs(struct pg *pg, const char *fence, int64_t before, pg_result_fn on_result,
+	void *arg)
 {
 	struct params p = {.n = 0};
 
 	add_number(&p, before);
-	pg_query(pg,
+	query_fenced(pg, fence,
 		"UPDATE ogdsync.run r SET state = 'interrupted', code = 'interrupted',"
 		" error = 'the process ended before the run did', finished_at ="
 		" (SELECT max(s.loaded_at) FROM ogdsync.run_slice s WHERE s.run = r.id)"
-		" WHERE r.state = 'running' AND r.id < $1",
-		p.list, p.n, on_result, arg);
+		" FROM fence WHERE r.state = 'running' AND r.id < $1::bigint",
+		&p, on_result, arg);
 }

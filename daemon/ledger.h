@@ -88,9 +88,16 @@ size_t ledger_rejects_bytes(const struct ledger_rejects *rejects);
 void ledger_quarantine(struct pg *pg, const struct spool_header *header,
 	struct ledger_rejects *rejects, pg_result_fn on_result, void *arg);
 
+/*
+ * These two stand alone, outside of a load transaction: `fence` is the query that finds one row and
+ * locks it while we hold the lease. They answer with one row, or none, and then nothing was done.
+ */
+
 /* A run is over. `code` and `text` are "" for success. */
-void ledger_finish_run(struct pg *pg, const struct ledger_run *run, enum run_state state,
-	const char *code, const char *text, int64_t finished_us, pg_result_fn on_result, void *arg);
+void ledger_finish_run(struct pg *pg, const char *fence, const struct ledger_run *run,
+	enum run_state state, const char *code, const char *text, int64_t finished_us,
+	pg_result_fn on_result, void *arg);
 
 /* Runs below `before` that a dead process left open are `interrupted`; what they brought stays. */
-void ledger_interrupt_runs(struct pg *pg, int64_t before, pg_result_fn on_result, void *arg);
+void ledger_interrupt_runs(struct pg *pg, const char *fence, int64_t before, pg_result_fn on_result,
+	void *arg);

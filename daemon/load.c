@@ -30,7 +30,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
+
+#include "daemon/lease.h"
 
 const struct dataset *load_dataset(const struct load *load)
 {
@@ -131,16 +134,26 @@ enum step load_again(struct load *load)
 
 /* ---- the transaction begins ---- */
 
+/*
+ * The server ends what a client that was frozen has left open, a COPY by its statement_timeout: else
+ * nobody could take the lease over.
+ */
 static enum step step_begin(struct load *load)
 {
 	load->next = LOAD_FIND;
-	pg_exec(load->options.pg,
+	buffer_clear(&load->sql);
+	buffer_printf(&load->sql,
 		"BEGIN;"
 		" SET LOCAL synchronous_commit = on;"
 		" SET LOCAL lock_timeout = '30s';"
-		" SET LOCAL idle_in_transaction_session_timeout = '5min';"
+		" SET LOCAL statement_timeout = %" PRIu64 ";"
+		" SET LOCAL idle_in_transaction_session_timeout = '1min';"
 		" SET LOCAL client_connection_check_interval = '10s'",
-		on_exec, load);
+		load->options.statement_timeout_ms);
+	if (buffer_failed(&load->sql)) {
+		return load_no_memory(load);
+	}
+	pg_exec(load->options.pg, buffer_str(&load->sql), on_exec, load);
 	return STEP_WAIT;
 }
 
@@ -169,8 +182,7 @@ static void on_fenced(void *arg, const struct pg_result *result, const struct er
 	struct load *load = arg;
 
 	if (!error && pg_n_rows(result) != 1) {
-		error_set(&load->error, ERROR_RETRY, "load", "fenced",
-			"another daemon holds the lease on this database");
+		lease_set_fenced(&load->error);
 	} else if (!error) {
 		load->state = LOAD_READ;
 	}

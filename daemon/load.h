@@ -28,6 +28,7 @@ struct load_options {
 	const struct source *source;
 	struct lookup_set *lookups; /* filled; ours until on_done */
 	size_t memory_bytes;
+	uint64_t statement_timeout_ms; /* of the server; 0: none */
 	unsigned n_slices; /* of the run, for its row */
 	bool lacks_part;   /* it is no longer proven: the database refused a part of it */
 	bool force;        /* values of an older run may replace those of a younger one */

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/lease.h"
+
 enum { QUICK_RETRIES = 3 };
 
 static void drop_first(struct loader *loader)
@@ -134,6 +136,7 @@ static void start_load(struct loader *loader, const struct item *item)
 		.spool = loader->options.spool,
 		.clock = loader->options.clock,
 		.memory_bytes = loader->config->load_memory_bytes,
+		.statement_timeout_ms = loader->config->database.statement_timeout_ms,
 		.n_slices = item->n_slices,
 		.fence = buffer_str(&loader->fence),
 	};
@@ -166,12 +169,16 @@ static void start_load(struct loader *loader, const struct item *item)
 static void on_run_booked(void *arg, const struct pg_result *result, const struct error *error)
 {
 	struct loader *loader = arg;
+	struct error fenced = {.class = ERROR_NONE};
 
-	(void)result;
 	if (loader->closing) {
 		return;
 	}
 	loader->phase = PHASE_IDLE;
+	if (!error && pg_n_rows(result) != 1) {
+		lease_set_fenced(&fenced);
+		error = &fenced;
+	}
 	if (error && error->class != ERROR_REJECTED) {
 		try_again(loader, error);
 		return;
@@ -186,8 +193,8 @@ static void on_run_booked(void *arg, const struct pg_result *result, const struc
 static void book_run(struct loader *loader, struct item *item)
 {
 	loader->phase = PHASE_WORKING;
-	ledger_finish_run(loader->pg, &item->run, item->state, item->code, item->text,
-		item->finished_us, on_run_booked, loader);
+	ledger_finish_run(loader->pg, buffer_str(&loader->fence), &item->run, item->state,
+		item->code, item->text, item->finished_us, on_run_booked, loader);
 }
 
 void loader_work(struct loader *loader)
@@ -216,7 +223,8 @@ void loader_work(struct loader *loader)
 		break;
 	case ITEM_OPEN_RUNS:
 		loader->phase = PHASE_WORKING;
-		ledger_interrupt_runs(loader->pg, item->run.id, on_run_booked, loader);
+		ledger_interrupt_runs(loader->pg, buffer_str(&loader->fence), item->run.id,
+			on_run_booked, loader);
 		break;
 	}
 }

@@ -263,9 +263,8 @@ static void test_stopped_holder(void **state)
 /* A load of the old holder is going on: its lease expires, and is not taken before it ends. */
 static void test_take_over_waits(void **state)
 {
-	_cleanup_buffer_ struct buffer sql = {0};
 	struct contender a, b;
-	struct pgloop load, settle;
+	struct pgloop load;
 
 	new_table(state);
 	contender_open(&a, state, "a");
@@ -289,23 +288,9 @@ static void test_take_over_waits(void **state)
 				 " WHERE expires_at < clock_timestamp()"),
 		1);
 
-	/* Who asks whether it has ended waits, too. */
-	pgloop_open(&settle, postgres_dsn(server(state)));
-	pgloop_connect(&settle);
-	lease_settled_sql(a.lease, &sql);
-	pg_query(settle.pg, buffer_str(&sql), NULL, 0, pgloop_on_result, &settle);
-	for (int i = 0; i < 50; i++) {
-		uv_run(&settle.loop, UV_RUN_NOWAIT);
-		uv_sleep(1);
-	}
-	assert_int_equal(settle.n_done, 1);
 	pgloop_query(&load, "COMMIT");
-	pgloop_until(&settle, &settle.n_done, 2);
-	assert_false(error_is_set(&settle.error));
-
 	turn_until(&b, NULL, &b, LEASE_HOLDER);
 	assert_string_equal(b.seen, "standby/1 holder/2 ");
-	pgloop_close(&settle);
 	pgloop_close(&load);
 	contender_close(&a);
 	contender_close(&b);

@@ -640,9 +640,14 @@ static void test_long_text(void **state)
 		"60000 60000 t");
 }
 
+#define OURS	 "SELECT 1"
+#define NOT_OURS "SELECT 1 WHERE false"
+
+static int n_booked;
+
 static void on_booked(void *arg, const struct pg_result *result, const struct error *error)
 {
-	(void)result;
+	n_booked = error ? 0 : pg_n_rows(result);
 	on_committed(arg, error);
 }
 
@@ -660,21 +665,49 @@ static void test_end_of_run(void **state)
 	};
 	struct done done = {0};
 
-	ledger_finish_run(rig->l.pg, &run, RUN_FAILED, "http_502", "the portal's \"fault\"",
+	ledger_finish_run(rig->l.pg, OURS, &run, RUN_FAILED, "http_502", "the portal's \"fault\"",
 		NEXT_MORNING_US + 1000000, on_booked, &done);
 	pgloop_until(&rig->l, &done.n, 1);
+	assert_int_equal(n_booked, 1);
 	check_sql(rig,
 		"SELECT concat_ws(' ', state, code, error, slices, finished_at - started_at)"
 		" FROM ogdsync.run",
 		"failed http_502 the portal's \"fault\" 2 00:00:01");
 	load_one_price(rig, 1, "10", "1 1 0 0 0 0");
-	ledger_finish_run(
-		rig->l.pg, &run, RUN_SUCCESS, "", "", NEXT_MORNING_US + 2000000, on_booked, &done);
+	ledger_finish_run(rig->l.pg, OURS, &run, RUN_SUCCESS, "", "", NEXT_MORNING_US + 2000000,
+		on_booked, &done);
 	pgloop_until(&rig->l, &done.n, 2);
 	check_sql(rig,
 		"SELECT concat_ws(' ', state, coalesce(code, '~'), coalesce(error, '~'),"
 		" received, inserted, finished_at - started_at) FROM ogdsync.run",
 		"success ~ ~ 1 1 00:00:02");
+}
+
+/* Who lost the lease changes nothing in the books, neither a run's end nor that of others. */
+static void test_fenced_books(void **state)
+{
+	struct rig *rig = *state;
+	struct ledger_run run = {
+		.id = 1, .dataset = "prices", .source = "history", .trigger = "once", .n_slices = 1};
+	struct done done = {0};
+
+	load_one_price(rig, 1, "10", "1 1 0 0 0 0");
+	ledger_finish_run(
+		rig->l.pg, NOT_OURS, &run, RUN_SUCCESS, "", "", NEXT_MORNING_US, on_booked, &done);
+	pgloop_until(&rig->l, &done.n, 1);
+	assert_int_equal(n_booked, 0);
+	ledger_interrupt_runs(rig->l.pg, NOT_OURS, 2, on_booked, &done);
+	pgloop_until(&rig->l, &done.n, 2);
+	assert_int_equal(n_booked, 0);
+	check_sql(rig, "SELECT state FROM ogdsync.run", "running");
+	ledger_interrupt_runs(rig->l.pg, OURS, 1, on_booked, &done);
+	pgloop_until(&rig->l, &done.n, 3);
+	assert_int_equal(n_booked, 1);
+	check_sql(rig, "SELECT state FROM ogdsync.run", "running");
+	ledger_interrupt_runs(rig->l.pg, OURS, 2, on_booked, &done);
+	pgloop_until(&rig->l, &done.n, 4);
+	check_sql(rig, "SELECT concat_ws(' ', state, code, finished_at IS NOT NULL) FROM ogdsync.run",
+		"interrupted interrupted t");
 }
 
 static void test_older_run(void **state)
@@ -1505,6 +1538,7 @@ int main(void)
 		load_test(test_nothing_good),
 		load_test(test_long_text),
 		load_test(test_end_of_run),
+		load_test(test_fenced_books),
 		load_test(test_older_run),
 		load_test(test_overwrite),
 		load_test(test_keep),
