@@ -350,6 +350,7 @@ int cli_main(const struct command *const *commands, int argc, char **argv, FILE 
 	struct cli cli = {
 		.out = out,
 		.err = err,
+		.commands = commands,
 		.config_file = config_file ? config_file : OGDSYNC_CONFIG_FILE,
 		.socket = from_environment("OGDSYNC_SOCKET"),
 	};

@@ -55,6 +55,7 @@ struct command {
 /* One call of the command; lives in cli_main(). */
 struct cli {
 	FILE *out, *err;
+	const struct command *const *commands; /* all of them; NULL ends the list */
 	const struct command *command;
 	const char
 		*values[CLI_MAX_OPTIONS]; /* of command->options, in their order; NULL: not given */
