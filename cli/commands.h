@@ -13,6 +13,7 @@
 	X(status) \
 	X(config_check) \
 	X(config_show) \
+	X(doctor) \
 	X(completion) \
 	X(schema_plan) \
 	X(schema_apply) \

@@ -13,17 +13,16 @@
 #include "daemon/config.h"
 #include "lib/exitcode.h"
 
-/* "unix:..." or "HOST:PORT" as written. NULL when nothing is listened on. */
-static const struct config_listen *find_listen(const struct config *config)
+const char *daemon_configured_address(const struct config *config)
 {
 	const struct config_server *server = &config->server;
 
 	for (unsigned i = 0; i < server->n_listen; i++) {
 		if (server->listen[i].kind == LISTEN_UNIX) {
-			return &server->listen[i];
+			return server->listen[i].path;
 		}
 	}
-	return server->n_listen > 0 ? &server->listen[0] : NULL;
+	return server->n_listen > 0 ? server->listen[0].text : NULL;
 }
 
 static void configp(struct config **config)
@@ -36,19 +35,19 @@ static int configured_address(struct cli *cli, char **ret)
 {
 	_cleanup_buffer_ struct buffer report = {0};
 	_cleanup_(configp) struct config *config = NULL;
-	const struct config_listen *listen;
+	const char *address;
 
 	if (config_load(cli->config_file, &config, &report) < 0) {
 		fputs(buffer_str(&report), cli->err);
 		return cli_error(cli, EXITCODE_CONFIG,
 			"where the daemon listens is not known; name its socket with --socket");
 	}
-	listen = find_listen(config);
-	if (!listen) {
+	address = daemon_configured_address(config);
+	if (!address) {
 		return cli_error(
 			cli, EXITCODE_CONFIG, "%s: server.listen is empty", cli->config_file);
 	}
-	*ret = strdup(listen->kind == LISTEN_UNIX ? listen->path : listen->text);
+	*ret = strdup(address);
 	return *ret ? 0 : cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
 }
 

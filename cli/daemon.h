@@ -15,5 +15,9 @@
 int daemon_ask(
 	struct cli *cli, struct client_request *request, struct client_answer *ret) must_check;
 
+/* Where the daemon of this configuration is asked: a path or HOST:PORT; NULL: nowhere. Borrowed. */
+struct config;
+const char *daemon_configured_address(const struct config *config);
+
 /* The same, and an answer that is not 2xx is said and turned into an exit code too. */
 int daemon_get(struct cli *cli, const char *path, struct client_answer *ret) must_check;

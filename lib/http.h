@@ -50,6 +50,7 @@ struct http_response {
 	char content_type[64];
 	bool has_retry_after;
 	char retry_after[64];  /* as served; read by backoff_retry_after() */
+	int64_t date_s;        /* what the server's clock says; 0: nothing that can be read */
 	double seconds;        /* from start to end */
 };
 

@@ -90,6 +90,8 @@ static bool copy_header(CURL *easy, const char *name, char *out, size_t size)
 static void read_header(struct http_transfer *transfer)
 {
 	struct http_response *response = &transfer->response;
+	char date[64];
+	time_t date_s;
 	long status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -98,6 +100,10 @@ static void read_header(struct http_transfer *transfer)
 		sizeof(response->content_type));
 	response->has_retry_after = copy_header(transfer->easy, "Retry-After",
 		response->retry_after, sizeof(response->retry_after));
+	if (copy_header(transfer->easy, "Date", date, sizeof(date))) {
+		date_s = curl_getdate(date, NULL);
+		response->date_s = date_s > 0 ? date_s : 0;
+	}
 }
 
 void transfer_tell_header(struct http_transfer *transfer)
