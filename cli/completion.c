@@ -18,15 +18,14 @@ static bool is_path(const char *argument)
 
 static const char common_options[] = "--config= --socket= --help --version";
 
-static const char head[] =
-	"# bash completion for ogdsync, as printed by `ogdsync completion`\n"
-	"# SPDX-License-Identifier: Apache-2.0\n\n"
-	"_ogdsync()\n"
-	"{\n"
-	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} option='' command=. next word i\n"
-	"\tlocal -a words=() found=()\n"
-	"\tlocal paths=' --config --socket ' operands=' '\n"
-	"\tlocal -A options=(\n";
+static const char head[] = "# bash completion for ogdsync, as printed by `ogdsync completion`\n"
+			   "# SPDX-License-Identifier: Apache-2.0\n\n"
+			   "_ogdsync()\n"
+			   "{\n"
+			   "\tlocal cur=${COMP_WORDS[COMP_CWORD]} option='' command=. next word i\n"
+			   "\tlocal -a words=() found=()\n"
+			   "\tlocal paths=' --config --socket ' operands=' '\n"
+			   "\tlocal -A options=(\n";
 
 /*
  * The readline of bash parts words at `=`: "--config=F" is three. An option that awaits its value is

@@ -66,8 +66,7 @@ void doctor_check_config(struct doctor *doctor, struct finding *finding)
 			"%s has no dataset", config->file);
 		return;
 	}
-	finding_set(finding, FINDING_OK, NULL, "%s, %u datasets", config->file,
-		config->n_datasets);
+	finding_set(finding, FINDING_OK, NULL, "%s, %u datasets", config->file, config->n_datasets);
 }
 
 static const char *level_name(enum finding_level level)
@@ -190,10 +189,12 @@ const struct command command_doctor = {
 	.summary = "Look whether everything is there that the daemon needs",
 	.help = "Checks the configuration, the way to the portal, the clock, each API key, the\n"
 		"database with its schema and rights, the spool directory, the unit and the\n"
-		"daemon's socket, and says what to do about what it finds. Changes nothing. Asks the\n"
+		"daemon's socket, and says what to do about what it finds. Changes nothing. Asks "
+		"the\n"
 		"portal once for each key. Run it as the user that the service runs as.\n"
 		"\n"
-		"Exits with 0 when all is well, 1 on a warning, 2 when something is critical, and 3\n"
+		"Exits with 0 when all is well, 1 on a warning, 2 when something is critical, and "
+		"3\n"
 		"when something could not be found out.\n",
 	.run = run_doctor,
 	.options = options,

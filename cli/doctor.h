@@ -31,11 +31,11 @@ struct finding {
 
 /* What came of one request to the portal. */
 struct doctor_probe {
-	int status;                       /* 0: no answer */
-	struct error transport, content;  /* set when something was wrong */
+	int status;			 /* 0: no answer */
+	struct error transport, content; /* set when something was wrong */
 	struct envelope envelope;
-	int64_t date_s;                   /* what the portal says the time is; 0: nothing */
-	int64_t wall_s;                   /* what our clock said */
+	int64_t date_s; /* what the portal says the time is; 0: nothing */
+	int64_t wall_s; /* what our clock said */
 	double seconds;
 };
 
@@ -43,8 +43,8 @@ struct doctor {
 	struct cli *cli;
 	struct database database; /* the configuration, the loop; the connection once it is there */
 	bool is_probed;
-	const struct source *source;  /* that was asked for */
-	struct doctor_probe *probes;  /* one for each API key, or one without */
+	const struct source *source; /* that was asked for */
+	struct doctor_probe *probes; /* one for each API key, or one without */
 	unsigned n_probes;
 };
 

@@ -55,8 +55,8 @@ void doctor_check_database(struct doctor *doctor, struct finding *finding)
 		}
 	}
 	if (error_is_set(&error)) {
-		finding_set(finding, FINDING_CRITICAL, remedy_for_connection(&error), "%s",
-			error.text);
+		finding_set(
+			finding, FINDING_CRITICAL, remedy_for_connection(&error), "%s", error.text);
 		return;
 	}
 	finding_set(finding, FINDING_OK, NULL, "connected as %s", pg_user(database->pg));
@@ -74,7 +74,8 @@ static const char *remedy_for_schema(const struct error *error)
 		return "install the version of ogdsync that made these tables, or a later one";
 	}
 	if (is_code(error, "schema_differs")) {
-		return "let the dataset's file and the table agree; `ogdsync schema plan` compares them";
+		return "let the dataset's file and the table agree; `ogdsync schema plan` compares "
+		       "them";
 	}
 	return "run `ogdsync schema apply --writer ROLE` as the owner of the database";
 }
@@ -129,8 +130,7 @@ static void add_table(struct pgarray *schemas, struct pgarray *tables, const cha
 	pgarray_add_text(tables, buffer_str(&name));
 }
 
-static void add_tables(
-	const struct config *config, struct pgarray *schemas, struct pgarray *tables)
+static void add_tables(const struct config *config, struct pgarray *schemas, struct pgarray *tables)
 {
 	for (unsigned i = 0; i < config->n_datasets; i++) {
 		const struct dataset *dataset = config->datasets[i];

@@ -87,8 +87,8 @@ static int lock_holder(const char *directory)
 	return holder;
 }
 
-static void judge_room(
-	const struct config *config, const struct statvfs *fs, uint64_t used, struct finding *finding)
+static void judge_room(const struct config *config, const struct statvfs *fs, uint64_t used,
+	struct finding *finding)
 {
 	const struct config_spool *spool = &config->spool;
 	uint64_t mib = UINT64_C(1) << 20, free_bytes = (uint64_t)fs->f_bavail * fs->f_frsize;
@@ -118,8 +118,8 @@ static void judge_missing(const char *directory, int err, struct finding *findin
 {
 	if (err == ENOENT) {
 		finding_set(finding, FINDING_WARNING,
-			"the daemon makes it when it starts, if its user may",
-			"%s is not there", directory);
+			"the daemon makes it when it starts, if its user may", "%s is not there",
+			directory);
 	} else {
 		finding_set(finding, FINDING_UNKNOWN, "run this as the user of the service",
 			"%s: %s", directory, strerror(err));
@@ -213,8 +213,10 @@ static int read_unit(struct unit *ret)
 static void judge_unit(const struct unit *unit, struct finding *finding)
 {
 	if (strcmp(unit->load, "not-found") == 0) {
-		finding_set(finding, FINDING_WARNING, "install it: meson install, then systemctl "
-			"daemon-reload", "there is no ogdsyncd.service");
+		finding_set(finding, FINDING_WARNING,
+			"install it: meson install, then systemctl "
+			"daemon-reload",
+			"there is no ogdsyncd.service");
 	} else if (strcmp(unit->load, "loaded") != 0) {
 		finding_set(finding, FINDING_CRITICAL, "see `systemctl status ogdsyncd`",
 			"ogdsyncd.service cannot be used: %s", unit->load);
@@ -312,7 +314,8 @@ void doctor_check_daemon(struct doctor *doctor, struct finding *finding)
 		finding_set(finding, FINDING_UNKNOWN, "join the group that owns the socket", "%s",
 			error.text);
 	} else if (holder) {
-		finding_set(finding, FINDING_CRITICAL, "see its log; then systemctl restart ogdsyncd",
+		finding_set(finding, FINDING_CRITICAL,
+			"see its log; then systemctl restart ogdsyncd",
 			"process %d holds the spool, but: %s", holder, error.text);
 	} else {
 		finding_set(finding, FINDING_WARNING, "systemctl start ogdsyncd", "%s", error.text);

@@ -18,7 +18,7 @@
 #include "lib/scrub.h"
 
 enum {
-	SAMPLE_ROWS = 10,       /* what a sample key gets at most */
+	SAMPLE_ROWS = 10, /* what a sample key gets at most */
 	CLOCK_WARNING_S = 30,
 	CLOCK_CRITICAL_S = 300, /* certificates and days begin to look wrong */
 };
@@ -70,8 +70,8 @@ static void on_closed(void *arg)
 	database_done(arg, NULL);
 }
 
-static void ask(struct doctor *doctor, struct portal *portal, const char *key,
-	struct doctor_probe *probe)
+static void ask(
+	struct doctor *doctor, struct portal *portal, const char *key, struct doctor_probe *probe)
 {
 	static const struct filter_list no_filters;
 	struct asking asking = {.doctor = doctor, .probe = probe};
@@ -164,7 +164,8 @@ void doctor_check_dns(struct doctor *doctor, struct finding *finding)
 	}
 	if (failed_by(first, "resolve")) {
 		finding_set(finding, FINDING_CRITICAL,
-			"look at /etc/resolv.conf and portal.base_url; behind a proxy set portal.proxy",
+			"look at /etc/resolv.conf and portal.base_url; behind a proxy set "
+			"portal.proxy",
 			"%s", first->transport.text);
 		return;
 	}
@@ -197,8 +198,8 @@ void doctor_check_tls(struct doctor *doctor, struct finding *finding)
 		finding_set(finding, FINDING_CRITICAL, remedy_for_connection(&first->transport),
 			"%s", first->transport.text);
 	} else if (strncmp(portal->base_url, "https:", 6) != 0) {
-		finding_set(finding, FINDING_OK, NULL, "connected; %s needs no TLS",
-			portal->base_url);
+		finding_set(
+			finding, FINDING_OK, NULL, "connected; %s needs no TLS", portal->base_url);
 	} else {
 		finding_set(finding, FINDING_OK, NULL, "connected, the certificate is good");
 	}
@@ -251,7 +252,8 @@ static const char *remedy_for_answer(const struct error *error)
 		return "set portal.api_key or portal.api_key_file";
 	}
 	if (strcmp(error->code, "http_403") == 0) {
-		return "a firewall in front of the portal refuses this address; try from India, or a "
+		return "a firewall in front of the portal refuses this address; try from India, or "
+		       "a "
 		       "proxy";
 	}
 	if (strcmp(error->code, "rate_limited") == 0) {
@@ -308,15 +310,18 @@ void doctor_check_page(struct doctor *doctor, struct finding *finding)
 	for (unsigned i = 0; i < doctor->n_probes; i++) {
 		if (is_sample(&doctor->probes[i])) {
 			finding_set(finding, FINDING_WARNING,
-				"take the key of an account of your own: a day of prices would need a "
+				"take the key of an account of your own: a day of prices would "
+				"need a "
 				"thousand requests",
-				"key %u of %u is a sample key: %d rows in an answer, whatever is asked for",
+				"key %u of %u is a sample key: %d rows in an answer, whatever is "
+				"asked for",
 				i + 1, doctor->n_probes, SAMPLE_ROWS);
 			return;
 		}
 	}
 	finding_set(finding, FINDING_OK, NULL,
-		"%" PRIu64 " of %" PRId64 " rows in %.1f s; the daemon asks %u times a minute at most",
+		"%" PRIu64 " of %" PRId64
+		" rows in %.1f s; the daemon asks %u times a minute at most",
 		doctor->probes[0].envelope.n_records, doctor->probes[0].envelope.total,
 		doctor->probes[0].seconds, portal->requests_per_minute);
 }

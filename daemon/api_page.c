@@ -16,7 +16,8 @@
 static const struct httpd_header headers[] = {
 	{"Content-Security-Policy",
 		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-		"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+		"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors "
+		"'none'"},
 	{"Referrer-Policy", "no-referrer"},
 	{"Cross-Origin-Resource-Policy", "same-origin"},
 };
