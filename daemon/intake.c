@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/partition.h"
 #include "lib/arena.h"
 
 enum { REJECTS_FLUSH_BYTES = 256 * 1024, DAYS_MAX = 36600 };
@@ -45,6 +46,8 @@ struct intake {
 	uint32_t page;     /* 1-based */
 	bool end;
 	struct intake_counts counts;
+	const struct day_range *places; /* NULL: every day has one */
+	unsigned n_places;
 	struct day_count *days;
 	unsigned n_days, size_days;
 	struct buffer packed;
@@ -90,6 +93,12 @@ struct intake *intake_free(struct intake *intake)
 	free(intake->days);
 	free(intake);
 	return NULL;
+}
+
+void intake_places(struct intake *intake, const struct day_range *ranges, unsigned n_ranges)
+{
+	intake->places = ranges;
+	intake->n_places = n_ranges;
 }
 
 struct intake_counts intake_counts(const struct intake *intake)
@@ -179,11 +188,30 @@ static int collect(struct intake *intake, const struct record *record)
 		"same key as another record of the slice, other values");
 }
 
-static int keep_row(struct intake *intake, const struct field *row, uint32_t position)
+/* INT32_MIN: none */
+static int32_t day_of(const struct intake *intake, const struct field *row)
+{
+	int date = intake->dataset->date;
+
+	return date >= 0 && row[date].len > 0 ? field_to_date(row[date]) : INT32_MIN;
+}
+
+static int reject_homeless(struct intake *intake, const struct record *record, int32_t day)
+{
+	if (intake->counts.homeless++ == 0) {
+		intake->counts.homeless_day = day;
+	}
+	intake->counts.quarantined++;
+	return keep_reject(intake, record, "no_partition",
+		intake->dataset->columns[intake->dataset->date].name,
+		"the table has no partition for this date");
+}
+
+static int keep_row(
+	struct intake *intake, const struct field *row, uint32_t position, int32_t day)
 {
 	size_t bytes = intake->dataset->n_columns * sizeof(*row);
 	struct pending *pending = intake->pending;
-	int32_t day = INT32_MIN;
 	struct field *copy;
 	uint32_t *slots;
 
@@ -202,9 +230,6 @@ static int keep_row(struct intake *intake, const struct field *row, uint32_t pos
 	if (!copy || !slots) {
 		return -ENOMEM;
 	}
-	if (intake->dataset->date >= 0 && row[intake->dataset->date].len > 0) {
-		day = field_to_date(row[intake->dataset->date]);
-	}
 	pending[intake->n_pending++] = (struct pending){
 		.row = copy,
 		.slots = slots,
@@ -219,6 +244,7 @@ static int on_record(void *arg, const struct record *record)
 	struct intake *intake = arg;
 	struct field row[DIFF_MAX_FIELDS];
 	struct reject reject;
+	int32_t day;
 	int r;
 
 	if (intake->wanted) {
@@ -227,7 +253,10 @@ static int on_record(void *arg, const struct record *record)
 	intake->counts.received++;
 	r = normalise(intake->normaliser, record, &intake->arena, row, &reject);
 	if (r == 0) {
-		return keep_row(intake, row, (uint32_t)record->index);
+		day = day_of(intake, row);
+		return intake->places && !partition_has(intake->places, intake->n_places, day)
+			       ? reject_homeless(intake, record, day)
+			       : keep_row(intake, row, (uint32_t)record->index, day);
 	}
 	if (r < 0) {
 		return r;

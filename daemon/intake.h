@@ -43,8 +43,17 @@ enum intake_step {
 
 enum intake_step intake_advance(struct intake *intake, struct error *error) must_check;
 
+/*
+ * From now on rows of other days are rejects, as `no_partition`: the table cannot hold them. Borrowed
+ * until END.
+ */
+struct day_range;
+void intake_places(struct intake *intake, const struct day_range *ranges, unsigned n_ranges);
+
 struct intake_counts {
 	uint64_t received, quarantined;
+	uint64_t homeless;    /* of the quarantined: without a place in the table */
+	int32_t homeless_day; /* of the first of them */
 };
 struct intake_counts intake_counts(const struct intake *intake);
 

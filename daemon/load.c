@@ -5,6 +5,7 @@
  * The happy path of a load is:
  *   - BEGIN; is the slice's uuid in the ledger already? Then roll back and report its counts.
  *   - Lock the lease row: another holder means that we may not write ("fenced").
+ *   - List the partitions, for a row whose date has no place in the table is a reject.
  *   - Read the spool file piece by piece into the sorter (intake.c). Names that are new are
  *     inserted on the way, rejected records are written to quarantine in portions.
  *   - Make partitions that are missing for the dates found.
@@ -166,7 +167,7 @@ static void on_found(void *arg, const struct pg_result *result, const struct err
 		load->result.already = true;
 		load->state = LOAD_ROLLBACK;
 	} else if (!error) {
-		load->state = load->options.fence ? LOAD_FENCE : LOAD_READ;
+		load->state = load->options.fence ? LOAD_FENCE : LOAD_PLACES;
 	}
 	load_finish_operation(load, error);
 }
@@ -184,7 +185,7 @@ static void on_fenced(void *arg, const struct pg_result *result, const struct er
 	if (!error && pg_n_rows(result) != 1) {
 		lease_set_fenced(&load->error);
 	} else if (!error) {
-		load->state = LOAD_READ;
+		load->state = LOAD_PLACES;
 	}
 	load_finish_operation(load, error);
 }
@@ -267,6 +268,8 @@ static enum step (*const steps[N_LOAD_STATES])(struct load *) = {
 	[LOAD_BEGIN] = step_begin,
 	[LOAD_FIND] = step_find,
 	[LOAD_FENCE] = step_fence,
+	[LOAD_PLACES] = load_step_places,
+	[LOAD_OPEN] = load_step_open,
 	[LOAD_READ] = load_step_read,
 	[LOAD_NAMES] = load_step_names,
 	[LOAD_SPILL] = load_step_spill,

@@ -2,7 +2,7 @@
 
 /*
  * The insides of the load stage, for its own files: load.c (the transaction and the order of the
- * steps), load_read.c (pages -> sorter), load_batch.c (sorter -> table), load_books.c.
+ * steps), load_read.c (pages -> sorter), load_partition.c, load_batch.c (sorter -> table), load_books.c.
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -19,6 +19,8 @@ enum load_state {
 	LOAD_BEGIN,
 	LOAD_FIND,
 	LOAD_FENCE,
+	LOAD_PLACES,
+	LOAD_OPEN,
 	LOAD_READ,
 	LOAD_NAMES,
 	LOAD_SPILL,
@@ -117,6 +119,10 @@ enum step load_step_read(struct load *load);
 enum step load_step_names(struct load *load);
 enum step load_step_spill(struct load *load);
 enum step load_step_rejects(struct load *load);
+
+enum step load_step_places(struct load *load);
+enum step load_step_open(struct load *load);
+int load_check_places(struct load *load); /* -1: too many rows have none */
 enum step load_step_partitions(struct load *load);
 enum step load_step_attach(struct load *load);
 

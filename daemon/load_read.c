@@ -1,5 +1,5 @@
 /*
- * The load stage, first half: pages -> sorter, names -> ids, rejects -> quarantine, partitions.
+ * The load stage, first half: pages -> sorter, names -> ids, rejects -> quarantine.
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -7,10 +7,7 @@
 
 #include <string.h>
 
-enum {
-	READS_PER_TURN = 16, /* pieces of 128 KiB, decoded or packed */
-	MAX_PARTITIONS = 1024,
-};
+enum { READS_PER_TURN = 16 }; /* pieces of 128 KiB, decoded or packed */
 
 /* ---- reading the pages ---- */
 
@@ -35,6 +32,9 @@ static enum step end_of_reading(struct load *load)
 
 	if (load->collecting) {
 		return load_end_of_rows(load);
+	}
+	if (load_check_places(load) < 0) {
+		return STEP_FAIL;
 	}
 	load->result.counts.received = counts.received;
 	load->result.counts.quarantined = counts.quarantined;
@@ -174,79 +174,5 @@ enum step load_step_rejects(struct load *load)
 		return load_enter(load, load->after_rejects);
 	}
 	ledger_quarantine(load->options.pg, &load->result.header, &load->rejects, on_rejects, load);
-	return STEP_WAIT;
-}
-
-/* ---- partitions ---- */
-
-static void on_partitions(void *arg, const struct pg_result *result, const struct error *error)
-{
-	struct load *load = arg;
-	int n = error ? 0 : pg_n_rows(result);
-
-	load->n_partitions = 0;
-	for (int i = 0; i < n && load->n_partitions < MAX_PARTITIONS; i++) {
-		if (partition_parse_bound(pg_value(result, i, 0),
-			    &load->partitions[load->n_partitions]) == 0) {
-			load->n_partitions++;
-		}
-	}
-	load->state = error ? load->state : LOAD_ATTACH;
-	load_finish_operation(load, error);
-}
-
-enum step load_step_partitions(struct load *load)
-{
-	struct pg_param params[] = {
-		{.data = load_dataset(load)->schema},
-		{.data = load_dataset(load)->table},
-	};
-
-	if (load_dataset(load)->partition == PARTITION_NONE) {
-		return load_enter(load, LOAD_FILL);
-	}
-	free(load->partitions);
-	load->partitions = calloc(MAX_PARTITIONS, sizeof(*load->partitions));
-	if (!load->partitions) {
-		return load_no_memory(load);
-	}
-	pg_query(load->options.pg, partition_list_sql, params, N_ELEMENTS(params), on_partitions,
-		load);
-	return STEP_WAIT;
-}
-
-/* Without the rights of an owner the day has nowhere to go: say what helps. */
-static void on_attached(void *arg, const struct error *error)
-{
-	struct load *load = arg;
-
-	if (error && strcmp(error->code, "42501") == 0) {
-		error_set(&load->error, ERROR_REJECTED, "load", "no_partition",
-			"%s.%s has no partition for a date of this slice and this role may not make "
-			"one: run `ogdsync schema apply`",
-			load_dataset(load)->schema, load_dataset(load)->table);
-	}
-	load->state = error ? load->state : LOAD_PARTITIONS;
-	load_finish_operation(load, error);
-}
-
-enum step load_step_attach(struct load *load)
-{
-	char suffix[PARTITION_SUFFIX_BYTES];
-	struct day_range range;
-	unsigned n_days;
-	const struct day_count *days = intake_days(load->intake, &n_days);
-	int32_t day = partition_missing(load->partitions, load->n_partitions, days, n_days);
-
-	if (day == INT32_MIN) {
-		return load_enter(load, LOAD_FILL);
-	}
-	range = partition_of(load_dataset(load)->partition, day, suffix);
-	buffer_clear(&load->sql);
-	partition_create_sql(load_dataset(load), range, suffix, &load->sql);
-	if (buffer_failed(&load->sql)) {
-		return load_no_memory(load);
-	}
-	pg_exec(load->options.pg, buffer_str(&load->sql), on_attached, load);
 	return STEP_WAIT;
 }

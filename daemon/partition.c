@@ -12,15 +12,17 @@
 #include "lib/civil.h"
 #include "lib/pg.h"
 
-enum { BOUND_TEXT_BYTES = 32 };
+enum { BOUND_TEXT_BYTES = 32, FIRST_YEAR = 1900 };
 
 const char partition_list_sql[] =
-	"SELECT pg_get_expr(c.relpartbound, c.oid)"
-	" FROM pg_catalog.pg_inherits i"
-	" JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid"
-	" JOIN pg_catalog.pg_class p ON p.oid = i.inhparent"
+	"SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid),"
+	" pg_catalog.has_schema_privilege(n.oid, 'CREATE')"
+	" AND pg_catalog.pg_has_role(p.relowner, 'USAGE')"
+	" FROM pg_catalog.pg_class p"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace"
-	" WHERE n.nspname = $1 AND p.relname = $2 AND c.relispartition";
+	" LEFT JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid"
+	" LEFT JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition"
+	" WHERE n.nspname = $1 AND p.relname = $2";
 
 static int32_t first_of_month(int year, int month)
 {
@@ -110,16 +112,29 @@ void partition_create_sql(const struct dataset *dataset, struct day_range range,
 	buffer_append_str(sql, "');\n");
 }
 
+struct day_range partition_makeable(int32_t today)
+{
+	return (struct day_range){
+		.from = first_of_month(FIRST_YEAR, 1),
+		.to = first_of_month(civil_from_day(today).year + 2, 1),
+	};
+}
+
+bool partition_has(const struct day_range *ranges, unsigned n_ranges, int32_t day)
+{
+	for (unsigned i = 0; i < n_ranges; i++) {
+		if (ranges[i].from <= day && day < ranges[i].to) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int32_t partition_missing(const struct day_range *existing, unsigned n_existing,
 	const struct day_count *days, unsigned n_days)
 {
 	for (unsigned i = 0; i < n_days; i++) {
-		bool found = false;
-
-		for (unsigned k = 0; k < n_existing && !found; k++) {
-			found = existing[k].from <= days[i].day && days[i].day < existing[k].to;
-		}
-		if (!found) {
+		if (!partition_has(existing, n_existing, days[i].day)) {
 			return days[i].day;
 		}
 	}

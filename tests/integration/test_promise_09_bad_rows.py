@@ -30,12 +30,20 @@ def test_all_kinds_of_damage_in_one_day(site, portal):
     site.check_books()
 
 
-@pytest.mark.xfail(reason="a real date without a partition fails its slice (no_partition)")
-def test_a_year_that_cannot_be(site, portal):
-    """01/01/0206 is a date, but no day of this market."""
+@pytest.mark.parametrize("may_make", [False, True])
+def test_a_year_that_cannot_be(site, portal, may_make):
+    """01/01/0206 is a date, but no day of this market; nobody makes a partition for it."""
+    if may_make:
+        site.configure(database={"dsn": site.cluster.dsn(site.database, "owner")})
     portal.control(resources={"daily": {"bad": {"year_date": 1}}})
     site.sync()
     assert len(site.rows()) == 399
+    (reason, column, _), = site.quarantine()
+    assert (reason, column) == ("no_partition", "arrival_date")
+    assert site.coverage() == ("complete", None)
+    assert site.value("SELECT count(*) FROM pg_class WHERE relname ~ 'price_0'") == 0
+    assert site.query("SELECT slice FROM ogdsync.coverage WHERE data_date < '2000-01-01'") == []
+    site.check_books()
 
 
 def test_the_raw_bytes_are_those_that_were_served(site, portal):

@@ -967,6 +967,51 @@ static void test_partition_on_demand(void **state)
 	check_sql(rig, "SELECT count(*) FROM pg_indexes WHERE tablename = 'price_2011'", "2");
 }
 
+/* One row of a day that has no place, among so many of others. */
+static void add_homeless(struct slice *slice, const char *date, unsigned n)
+{
+	char price[12];
+
+	add_price(slice, "Aluva", "Rice", date, "1", "2");
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(price, sizeof(price), "%u", i + 1);
+		add_price(slice, price, "Wheat", "19/11/2026", "1", price);
+	}
+}
+
+/* Nobody makes a partition for the year 206, whatever the rights. */
+static void test_homeless_rows(void **state)
+{
+	struct rig *rig = *state;
+	struct schema_outcome applied;
+	struct slice slice;
+	struct done done;
+
+	slice_begin(rig, &slice, "prices", "live", "all", 1);
+	add_homeless(&slice, "01/01/0206", 39);
+	slice_end(rig, &slice);
+	load(rig, &slice, "40 39 0 0 0 1");
+	check_sql(rig, "SELECT reason || ' ' || \"column\" || ' ' || detail FROM ogdsync.quarantine",
+		"no_partition day the table has no partition for this date");
+	check_sql(rig, "SELECT count(*) FROM ogdsync.coverage WHERE data_date < '1900-01-01'", "0");
+	check_sql(rig, "SELECT count(*) FROM m.market WHERE market = 'Aluva'", "0");
+
+	postgres_sql(rig->postgres, "DROP ROLE IF EXISTS writer; CREATE ROLE writer");
+	applied = schema(rig, SCHEMA_APPLY, "writer");
+	must(&applied.error);
+	pgloop_exec(&rig->l, "SET ROLE writer");
+	slice_begin(rig, &slice, "prices", "live", "all", 2);
+	add_homeless(&slice, "31/12/2011", 39);
+	slice_end(rig, &slice);
+	load(rig, &slice, "40 0 0 39 0 1");
+	slice_begin(rig, &slice, "prices", "live", "all", 3);
+	add_homeless(&slice, "31/12/2011", 18);
+	slice_end(rig, &slice);
+	done = try_load(rig, &slice);
+	check_failure(&done, ERROR_REJECTED, "no_partition");
+	check_sql(rig, "SELECT count(*) FROM ogdsync.quarantine", "2");
+}
+
 static void test_no_partition(void **state)
 {
 	struct rig *rig = *state;
@@ -984,8 +1029,8 @@ static void test_no_partition(void **state)
 	done = try_load(rig, &slice);
 	check_failure(&done, ERROR_REJECTED, "no_partition");
 	assert_string_equal(done.error.text,
-		"m.price has no partition for a date of this slice and this role may not make one:"
-		" run `ogdsync schema apply`");
+		"m.price has no partition for the dates of 1 of 1 rows, like 2011-12-31, and this role"
+		" may not make one: run `ogdsync schema apply`");
 	check_sql(rig, "SELECT count(*) FROM m.market", "0");
 	/* All else works with these rights. */
 	slice_begin(rig, &slice, "prices", "live", "all", 2);
@@ -1546,6 +1591,7 @@ int main(void)
 		load_test(test_text_keys),
 		load_test(test_spill),
 		load_test(test_partition_on_demand),
+		load_test(test_homeless_rows),
 		load_test(test_no_partition),
 		load_test(test_names),
 		load_test(test_roll_back_forgets_ids),

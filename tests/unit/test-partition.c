@@ -104,6 +104,19 @@ static void test_missing(void **state)
 	assert_int_equal(partition_missing(existing, 0, days, 0), INT32_MIN);
 }
 
+static void test_makeable(void **state)
+{
+	struct day_range range = partition_makeable(row_day("2026-11-19"));
+
+	(void)state;
+	assert_false(partition_has(&range, 1, row_day("1899-12-31")));
+	assert_true(partition_has(&range, 1, row_day("1900-01-01")));
+	assert_true(partition_has(&range, 1, row_day("2027-12-31")));
+	assert_false(partition_has(&range, 1, row_day("2028-01-01")));
+	assert_false(partition_has(&range, 1, INT32_MIN));
+	assert_false(partition_has(NULL, 0, row_day("2026-11-19")));
+}
+
 static void test_statements(void **state)
 {
 	struct config *config = dataset_config_one(DATASET_PRICES);
@@ -131,6 +144,7 @@ int main(void)
 		cmocka_unit_test(test_every_day),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_makeable),
 		cmocka_unit_test(test_statements),
 	};
 
