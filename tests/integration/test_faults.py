@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import KEY, NO_PERMISSION, TRY_AGAIN, UNAVAILABLE, days_back, today
+from ogdportal.faults import KINDS, SHAPES
 from portal_harness import Portal
 
 ONCE = {"when": {"times": 1}}
@@ -84,7 +85,19 @@ LASTING = [
     ({"kind": "accept_close"}, UNAVAILABLE, "failed", ""),
     ({"kind": "malformed", "shape": "garbage"}, UNAVAILABLE, "failed", ""),
     ({"kind": "bad_gzip"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "400", "body": "json"}, NO_PERMISSION, "failed", "400"),
+    ({"kind": "array"}, UNAVAILABLE, "failed", "begins with"),
+    ({"kind": "trailing"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "cut", "at": 1000}, UNAVAILABLE, "failed", ""),
+    ({"kind": "chunk_cut"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "stall"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "stall_body", "at": 500}, UNAVAILABLE, "failed", ""),
+    ({"kind": "drip"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "accept_reset"}, UNAVAILABLE, "failed", ""),
+    ({"kind": "huge", "shape": "depth"}, UNAVAILABLE, "failed", ""),
 ]
+# Those have a test of their own below.
+ALONE = {"empty", "first_page", "tls_drop", "tls_hang"}
 
 
 def name_of(value):
@@ -145,6 +158,24 @@ def test_what_stays_from_the_third_page_on_is_partial(paged, portal, rule):
     portal.control(faults=[])
     paged.sync()
     assert paged.rows() == paged.truth() and paged.coverage() == ("complete", None)
+    paged.check_books()
+
+
+def test_the_tables_have_every_fault_of_the_simulator():
+    passing = {(rule["kind"], rule.get("shape")) for rule in PASSING}
+    kinds = {kind for kind, _ in passing} | {rule["kind"] for rule, *_ in LASTING} | ALONE
+    assert {kind for kind in KINDS if kind != "status"} <= kinds
+    assert {(kind, shape) for kind, shapes in SHAPES.items() for shape in shapes} <= passing
+    for kind in {rule["kind"] for rule in PASSING if "when" in rule and rule["when"] != {"calls": [2]}} - ALONE:
+        assert kind in {rule["kind"] for rule, *_ in LASTING}, f"{kind} that lasts"
+
+
+def test_the_first_page_again_and_again_is_no_success(paged, portal):
+    portal.control(faults=[{"kind": "first_page"}])
+    paged.sync(TRY_AGAIN)
+    assert len(paged.rows()) == 200, "the second pass goes the other way"
+    assert set(paged.rows()) < set(paged.truth())
+    assert paged.coverage() == ("partial", "incomplete")
     paged.check_books()
 
 
