@@ -11,7 +11,10 @@
 
 #include "daemon/api_page.h"
 
-static void reply_text(struct httpd_request *request, int status, struct buffer *text)
+static const char text_plain[] = "text/plain; charset=utf-8";
+
+static void reply_text(
+	struct httpd_request *request, int status, const char *content_type, struct buffer *text)
 {
 	size_t len = text->len;
 	char *body = buffer_steal(text);
@@ -23,7 +26,7 @@ static void reply_text(struct httpd_request *request, int status, struct buffer 
 	httpd_reply(request,
 		&(struct httpd_answer){
 			.status = status,
-			.content_type = "text/plain; charset=utf-8",
+			.content_type = content_type,
 			.body = body,
 			.len = len,
 			.take = HTTPD_TAKE,
@@ -61,7 +64,7 @@ static void on_status(void *arg, struct httpd_request *request)
 		reply_status_json(request, status);
 	} else if (strcmp(format, "text") == 0) {
 		status_text(status, &text);
-		reply_text(request, 200, &text);
+		reply_text(request, 200, text_plain, &text);
 	} else {
 		httpd_problem(request, 400, NULL, 0, "format is json or text");
 	}
@@ -102,7 +105,17 @@ static void on_readyz(void *arg, struct httpd_request *request)
 		}
 	}
 	buffer_append_str(&text, n_failed ? "not ready\n" : "ready\n");
-	reply_text(request, n_failed ? 503 : 200, &text);
+	reply_text(request, n_failed ? 503 : 200, text_plain, &text);
+}
+
+/* GET /metrics */
+static void on_metrics(void *arg, struct httpd_request *request)
+{
+	const struct api *api = arg;
+	struct buffer text = {0};
+
+	api->source.metrics(api->source.arg, &text);
+	reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 
 const struct httpd_route api_routes[] = {
@@ -111,6 +124,7 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_GET, "/readyz", on_readyz},
 	{HTTPD_GET, "/", api_page},
 	{HTTPD_GET, "/page/*", api_page},
+	{HTTPD_GET, "/metrics", on_metrics},
 };
 
 const unsigned api_n_routes = N_ELEMENTS(api_routes);

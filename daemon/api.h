@@ -28,6 +28,8 @@ struct api_source {
 	const struct status *(*status)(void *arg);
 	/* Fills in at most API_MAX_CHECKS; returns how many. */
 	unsigned (*checks)(void *arg, struct api_check *checks);
+	/* Prometheus's text, appended. */
+	void (*metrics)(void *arg, struct buffer *text);
 	void *arg;
 };
 

@@ -67,7 +67,7 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		return -1;
 	}
 	daemon->api.source = (struct api_source){
-		.status = get_status, .checks = get_checks, .arg = daemon};
+		.status = get_status, .checks = get_checks, .metrics = daemon_metrics, .arg = daemon};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {
 		return error_no_memory(error, "daemon");
 	}

@@ -71,3 +71,6 @@ void daemon_recheck_loaded(struct daemon *daemon);
 
 /* daemon_http.c */
 int daemon_listen(struct daemon *daemon, struct error *error);
+
+/* daemon_metrics.c */
+void daemon_metrics(void *arg, struct buffer *text);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "daemon/date.h"
+
 int dataset_column(const struct dataset *dataset, const char *name)
 {
 	for (unsigned i = 0; i < dataset->n_columns; i++) {
@@ -28,6 +30,14 @@ bool dataset_in_key(const struct dataset *dataset, unsigned column)
 		}
 	}
 	return false;
+}
+
+int64_t dataset_fresh_until_us(const struct dataset *dataset, int32_t newest)
+{
+	if (dataset->freshness_ms == 0 || newest == INT32_MIN) {
+		return INT64_MAX;
+	}
+	return date_begin_us(newest + 1) + (int64_t)dataset->freshness_ms * 1000;
 }
 
 const char *column_type_name(enum column_type type)

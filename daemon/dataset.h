@@ -143,6 +143,12 @@ int dataset_column(const struct dataset *dataset, const char *name);
 /* True when the column is part of the key, by itself or through its lookup. */
 bool dataset_in_key(const struct dataset *dataset, unsigned column);
 
+/*
+ * Until when a dataset is fresh whose newest stored data date is `newest`: 24:00 of that date in India
+ * and `freshness`. INT64_MAX: for ever, because it is not watched or has no date yet (INT32_MIN).
+ */
+int64_t dataset_fresh_until_us(const struct dataset *dataset, int32_t newest);
+
 /* "date", "numeric" ... as the configuration and PostgreSQL call the type. */
 const char *column_type_name(enum column_type type);
 const char *column_type_sql(enum column_type type);

@@ -179,3 +179,15 @@ void date_format(int32_t day, const char *format, struct buffer *out)
 		}
 	}
 }
+
+int64_t date_begin_us(int32_t day)
+{
+	return ((int64_t)day * DAY_SECONDS - INDIA_S) * 1000000;
+}
+
+int32_t date_of_us(int64_t us)
+{
+	int64_t s = us / 1000000 - (us % 1000000 < 0);
+
+	return (int32_t)civil_day_of_second(s + INDIA_S);
+}

@@ -22,3 +22,9 @@ int timestamp_parse(const char *text, size_t len, const char *format, int64_t *r
 
 /* The other way, for filters and slices: midnight of `day`, Indian time. */
 void date_format(int32_t day, const char *format, struct buffer *out);
+
+/* When a data date begins: midnight in India, microseconds since 1970 UTC. */
+int64_t date_begin_us(int32_t day);
+
+/* The data date of a moment. */
+int32_t date_of_us(int64_t us);

@@ -345,11 +345,13 @@ void fetch_count_page(struct fetch *fetch, const struct received *page)
 }
 
 /* Once for each request that was sent: see portal_try(). */
-static void report_host(struct fetch *fetch, struct ask *ask, enum verdict_host host)
+static void report_host(struct fetch *fetch, struct ask *ask, enum verdict_host host,
+	enum answer_kind kind)
 {
 	if (ask) {
 		ask->reported = true;
 	}
+	portal_counters(fetch->request.portal)->requests[kind]++;
 	switch (host) {
 	case HOST_WELL:
 		portal_heard(fetch->request.portal, false);
@@ -369,7 +371,7 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 	enum proof_step step;
 
 	if (fetch->must_match && !fetch_is_same(fetch, page)) {
-		report_host(fetch, ask, HOST_WELL);
+		report_host(fetch, ask, HOST_WELL, ANSWER_OK);
 		fetch_start_afresh(fetch);
 		return;
 	}
@@ -379,7 +381,7 @@ static void take_page(struct fetch *fetch, struct ask *ask)
 		fetch_wait_for_disk(fetch, receiver_disk(fetch->receiver));
 		return;
 	}
-	report_host(fetch, ask, HOST_WELL);
+	report_host(fetch, ask, HOST_WELL, ANSWER_OK);
 	fetch->n_failures = fetch->n_like_last = 0;
 	error_clear(&fetch->trouble);
 	fetch_count_page(fetch, page);
@@ -404,8 +406,7 @@ static void judge(struct fetch *fetch, struct ask *ask, const struct answer *ans
 		return;
 	}
 	receiver_abort(fetch->receiver);
-	report_host(fetch, ask, verdict.host);
-	portal_counters(fetch->request.portal)->n_failures++;
+	report_host(fetch, ask, verdict.host, answer_kind_of(answer));
 	switch (verdict.action) {
 	case VERDICT_RETRY:
 	case VERDICT_HOLD:

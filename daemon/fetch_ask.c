@@ -66,6 +66,9 @@ static void on_done(void *arg, const struct http_response *response, const struc
 		ask->error = *error;
 	}
 	portal_counters(fetch->request.portal)->n_bytes += response->body_bytes;
+	if (!ask->dropped) {
+		histogram_add(&portal_counters(fetch->request.portal)->seconds, response->seconds);
+	}
 	if (ask->dropped) {
 		ask_free(ask);
 	} else if (is_first(ask)) {
@@ -130,6 +133,7 @@ void ask_free(struct ask *ask)
 	struct fetch *fetch = ask->fetch;
 
 	if (!ask->reported) {
+		portal_counters(fetch->request.portal)->requests[ANSWER_DROPPED]++;
 		portal_abandoned(fetch->request.portal);
 	}
 	free(ask);

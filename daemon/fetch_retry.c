@@ -118,9 +118,6 @@ void fetch_retry(struct fetch *fetch, const struct ask *ask, const struct verdic
 	if (held || retry_after) {
 		portal_hold(portal, ms);
 	}
-	if (held) {
-		portal_counters(portal)->n_rate_limited++;
-	}
 	if (fetch->n_failures >= config_of(fetch)->attempts || !portal_spend(portal, lost_ms) ||
 		!fetch_pay(fetch, ms)) {
 		fetch_give_up(fetch, &verdict->error);

@@ -13,9 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/date.h"
 #include "daemon/normalise.h"
-
-enum { IST_OFFSET_S = 5 * 3600 + 1800, DAY_S = 24 * 3600 };
 
 /* "State" of "filters[State.keyword]": its begin and length, 0 when it is no such parameter. */
 static size_t field_of_param(const char *param, const char **ret_name)
@@ -250,13 +249,6 @@ const struct record_field *source_find_near(
 	return field;
 }
 
-static int32_t day_of_timestamp(int64_t us)
-{
-	int64_t s = us / 1000000 - (us % 1000000 < 0) + IST_OFFSET_S;
-
-	return (int32_t)(s / DAY_S - (s % DAY_S < 0));
-}
-
 static bool obeys(const struct filter *filter, enum column_type type, struct field field)
 {
 	if (field.len < 0) {
@@ -266,7 +258,7 @@ static bool obeys(const struct filter *filter, enum column_type type, struct fie
 	case COLUMN_DATE:
 		return field_to_date(field) == filter->day;
 	case COLUMN_TIMESTAMP:
-		return day_of_timestamp(field_to_timestamp(field)) == filter->day;
+		return date_of_us(field_to_timestamp(field)) == filter->day;
 	case COLUMN_NUMERIC:
 		return decimal_wire_equal(
 			field.data, (size_t)field.len, filter->due.data, filter->due.len);

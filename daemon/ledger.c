@@ -67,37 +67,6 @@ static void add_counts(struct params *params, const struct row_counts *counts)
 	add_number(params, (int64_t)counts->quarantined);
 }
 
-void row_counts_add(struct row_counts *sum, const struct row_counts *counts)
-{
-	sum->received += counts->received;
-	sum->inserted += counts->inserted;
-	sum->updated += counts->updated;
-	sum->unchanged += counts->unchanged;
-	sum->duplicate += counts->duplicate;
-	sum->quarantined += counts->quarantined;
-}
-
-const char *run_state_name(enum run_state state)
-{
-	switch (state) {
-	case RUN_RUNNING:
-		return "running";
-	case RUN_SPOOLED:
-		return "spooled";
-	case RUN_SUCCESS:
-		return "success";
-	case RUN_PARTIAL:
-		return "partial";
-	case RUN_SUSPECT:
-		return "suspect";
-	case RUN_FAILED:
-		return "failed";
-	case RUN_CANCELED:
-		return "canceled";
-	}
-	return "unknown";
-}
-
 void ledger_find_slice(struct pg *pg, const char *uuid, pg_result_fn on_result, void *arg)
 {
 	struct params p = {.n = 0};

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "daemon/counts.h"
 #include "daemon/coverage.h"
 #include "daemon/dataset.h"
 #include "daemon/normalise.h"
@@ -16,26 +17,6 @@
 #include "lib/clock.h"
 #include "lib/pg.h"
 #include "lib/pgarray.h"
-
-/* received = inserted + updated + unchanged + duplicate + quarantined, always. */
-struct row_counts {
-	uint64_t received, inserted, updated, unchanged, duplicate, quarantined;
-};
-
-void row_counts_add(struct row_counts *sum, const struct row_counts *counts);
-
-/* How a run ended, or stands; the words are stored and shown. */
-enum run_state {
-	RUN_RUNNING,
-	RUN_SPOOLED, /* everything fetched, waits for the database */
-	RUN_SUCCESS,
-	RUN_PARTIAL,
-	RUN_SUSPECT,
-	RUN_FAILED,
-	RUN_CANCELED,
-};
-
-const char *run_state_name(enum run_state state);
 
 /* The run's row: made by the first of its statements that reaches the database. */
 struct ledger_run {

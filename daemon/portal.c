@@ -111,7 +111,6 @@ uint64_t portal_try(struct portal *portal, enum portal_wait *ret_why)
 	wait = try_now(portal, ret_why);
 	if (wait == 0) {
 		*ret_why = PORTAL_READY;
-		portal->counters.n_requests++;
 	}
 	return wait;
 }
@@ -320,6 +319,7 @@ int portal_new(uv_loop_t *loop, const struct portal_options *options, struct por
 		portal_free(portal);
 		return r;
 	}
+	portal->counters.seconds = (struct histogram){.bounds = {0.5, 2, 5, 15, 60, 180}};
 	portal->backoff = (struct backoff){
 		.base_ms = config->backoff_min_ms, .cap_ms = config->backoff_max_ms};
 	bucket_init(&portal->bucket, config->requests_per_minute, config->parallel, now_ms(portal));

@@ -14,9 +14,11 @@
 #include <uv.h>
 
 #include "daemon/config.h"
+#include "daemon/verdict.h"
 #include "lib/attr.h"
 #include "lib/breaker.h"
 #include "lib/clock.h"
+#include "lib/histogram.h"
 #include "lib/http.h"
 
 struct portal;
@@ -103,6 +105,8 @@ void portal_learn_page_size(struct portal *portal, const struct source *source, 
 
 /* ---- for metrics ---- */
 struct portal_counters {
-	uint64_t n_requests, n_failures, n_rate_limited, n_bytes;
+	uint64_t requests[N_ANSWER_KINDS]; /* that ended so */
+	uint64_t n_bytes;                  /* of bodies, decompressed */
+	struct histogram seconds;          /* of each request */
 };
 struct portal_counters *portal_counters(struct portal *portal);

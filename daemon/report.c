@@ -39,17 +39,22 @@ int report_new(struct config *config, const struct clock *clock, struct report *
 	report->doc_sources = calloc(report->n_sources + 1, sizeof(*report->doc_sources));
 	report->doc_datasets = calloc(config->n_datasets + 1, sizeof(*report->doc_datasets));
 	report->newest = calloc(config->n_datasets + 1, sizeof(*report->newest));
-	if (!report->sources || !report->doc_sources || !report->doc_datasets || !report->newest) {
+	report->metrics_sources = calloc(report->n_sources + 1, sizeof(*report->metrics_sources));
+	report->metrics_datasets = calloc(config->n_datasets + 1, sizeof(*report->metrics_datasets));
+	if (!report->sources || !report->doc_sources || !report->doc_datasets || !report->newest ||
+		!report->metrics_sources || !report->metrics_datasets) {
 		report_free(report);
 		return -ENOMEM;
 	}
 	for (unsigned d = 0; d < config->n_datasets; d++) {
 		report->newest[d] = STATUS_NO_DAY;
 		for (unsigned s = 0; s < config->datasets[d]->n_sources; s++) {
-			report->sources[n++].source = &config->datasets[d]->sources[s];
+			report->sources[n].source = &config->datasets[d]->sources[s];
+			report->sources[n++].tally.newest_day = STATUS_NO_DAY;
 		}
 	}
 	report->status.database.since_us = clock_wall_us(clock);
+	report->run_seconds = (struct histogram){.bounds = {1, 10, 60, 300, 1800, 7200}};
 	*ret = report;
 	return 0;
 }
@@ -64,6 +69,8 @@ struct report *report_free(struct report *report)
 	free(report->doc_sources);
 	free(report->doc_datasets);
 	free(report->newest);
+	free(report->metrics_sources);
+	free(report->metrics_datasets);
 	free(report);
 	return NULL;
 }
@@ -90,6 +97,7 @@ static void take_progress(struct report *report, const struct run_info *run)
 void report_started(struct report *report, const struct run_info *run)
 {
 	report_log_started(run);
+	report_count_started(report, run);
 	report->trouble[0] = '\0';
 	take_progress(report, run);
 }

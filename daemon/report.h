@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/lease.h"
 #include "daemon/loader.h"
+#include "daemon/metrics.h"
 #include "daemon/run_info.h"
 #include "daemon/state_format.h"
 #include "daemon/status.h"
@@ -59,6 +60,9 @@ struct report_now {
 
 /* Borrowed until the next call. */
 const struct status *report_status(struct report *report, const struct report_now *now);
+
+/* Fill in what the report knows: sources, datasets, runs, database, lease. Borrowed as above. */
+void report_metrics(struct report *report, struct metrics *metrics);
 
 /* One line for `systemctl status`. */
 void report_systemd(struct report *report);

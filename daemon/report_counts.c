@@ -56,6 +56,7 @@ void report_restore(struct report *report, const struct state_doc *doc)
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		restore_counts(&doc->sources[i].counts, &report->sources[i].counts,
 			&report->sources[i].last);
+		report->sources[i].tally = doc->sources[i].tally;
 	}
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {
 		report->newest[d] = doc->datasets[d].newest_day;
@@ -82,6 +83,7 @@ bool report_save(const struct report *report, struct state_doc *doc)
 	save_counts(&report->status.counts, &doc->counts);
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		save_counts(&report->sources[i].counts, &doc->sources[i].counts);
+		doc->sources[i].tally = report->sources[i].tally;
 	}
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {
 		newer = newer || report->newest[d] > doc->datasets[d].newest_day;
@@ -131,15 +133,37 @@ static void count_end(struct status_counts *counts, const struct run_info *run,
 	counts->last = kept->sync;
 }
 
+void report_count_started(struct report *report, const struct run_info *run)
+{
+	struct source_report *source = source_of(report, run->source);
+
+	if (source) {
+		source->tally.attempt_us = run->started_us;
+	}
+}
+
+/* A canceled run says nothing of how the source does. */
+static void tally_end(struct source_counts *tally, enum run_state state)
+{
+	tally->runs[state]++;
+	if (state == RUN_SUCCESS) {
+		tally->n_unsuccessful = 0;
+	} else if (state != RUN_CANCELED) {
+		tally->n_unsuccessful++;
+	}
+}
+
 void report_count_ended(struct report *report, const struct run_info *run)
 {
 	struct source_report *source = source_of(report, run->source);
 
 	keep_sync(&report->last, run, run->finished_us);
 	count_end(&report->status.counts, run, &report->last);
+	histogram_add(&report->run_seconds, (double)(run->finished_us - run->started_us) / 1e6);
 	if (source) {
 		keep_sync(&source->last, run, run->finished_us);
 		count_end(&source->counts, run, &source->last);
+		tally_end(&source->tally, run->state);
 	}
 }
 
@@ -161,12 +185,30 @@ void report_count_spooled(struct report *report, const struct run_info *run,
 	}
 }
 
+static void tally_rows(struct source_counts *tally, const struct load_result *result, int64_t now_us)
+{
+	row_counts_add(&tally->rows, &result->counts);
+	if (result->counts.inserted + result->counts.updated > 0) {
+		tally->new_data_us = now_us;
+	}
+	if (result->newest_day > tally->newest_day) {
+		tally->newest_day = result->newest_day;
+	}
+}
+
+/* Rows of a slice that had been committed before were counted then. */
 void report_count_loaded(struct report *report, const struct load_result *result)
 {
+	struct source_report *source = source_of(report, config_source(report->config,
+		result->header.dataset, result->header.source));
+
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {
 		if (strcmp(report->config->datasets[d]->name, result->header.dataset) == 0 &&
 			result->newest_day > report->newest[d]) {
 			report->newest[d] = result->newest_day;
 		}
+	}
+	if (source && !result->already) {
+		tally_rows(&source->tally, result, clock_wall_us(report->clock));
 	}
 }

@@ -3,7 +3,7 @@
 /*
  * The insides of the report, for its own files: report.c (life, and what each event is for the
  * others), report_log.c (log lines), report_counts.c (counters, and what state.json keeps of them),
- * report_status.c (the document), report_systemd.c. SPDX-License-Identifier: Apache-2.0
+ * report_status.c (the document), report_metrics.c, report_systemd.c. SPDX-License-Identifier: Apache-2.0
  */
 
 #include "daemon/report.h"
@@ -19,6 +19,7 @@ struct source_report {
 	const struct source *source;
 	struct status_counts counts;
 	struct kept_sync last;
+	struct source_counts tally;
 };
 
 /* What was said of a run, and is not said again. */
@@ -48,6 +49,11 @@ struct report {
 	struct status_source *doc_sources;
 	struct status_dataset *doc_datasets;
 	struct status_queued doc_queue[64];
+
+	/* And of the metrics. */
+	struct metrics_source *metrics_sources;
+	struct metrics_dataset *metrics_datasets;
+	struct histogram run_seconds;
 };
 
 /* report_log.c */
@@ -64,7 +70,11 @@ void report_log_database(const struct report *report, enum loader_state state,
 	const struct error *error);
 
 /* report_counts.c */
+void report_count_started(struct report *report, const struct run_info *run);
 void report_count_ended(struct report *report, const struct run_info *run);
 void report_count_spooled(struct report *report, const struct run_info *run,
 	const struct error *why);
 void report_count_loaded(struct report *report, const struct load_result *result);
+
+/* report_status.c */
+bool report_is_stale(const struct report *report, unsigned dataset);

@@ -8,16 +8,10 @@
 
 #include <string.h>
 
-static bool is_stale(const struct dataset *dataset, int32_t newest, int64_t now_us)
+bool report_is_stale(const struct report *report, unsigned dataset)
 {
-	const int64_t ist_us = (int64_t)(5 * 3600 + 1800) * 1000000;
-	int64_t end_us;
-
-	if (dataset->freshness_ms == 0 || newest == STATUS_NO_DAY) {
-		return false;
-	}
-	end_us = (int64_t)(newest + 1) * 86400 * 1000000 - ist_us;
-	return now_us > end_us + (int64_t)dataset->freshness_ms * 1000;
+	return clock_wall_us(report->clock) >
+		dataset_fresh_until_us(report->config->datasets[dataset], report->newest[dataset]);
 }
 
 static void fill_sources(struct report *report, const struct report_now *now)
@@ -41,14 +35,13 @@ static void fill_sources(struct report *report, const struct report_now *now)
 static void fill_datasets(struct report *report)
 {
 	struct status *status = &report->status;
-	int64_t now_us = clock_wall_us(report->clock);
 	unsigned s = 0;
 
 	status->newest_day = STATUS_NO_DAY;
 	status->stale = false;
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {
 		const struct dataset *dataset = report->config->datasets[d];
-		bool stale = is_stale(dataset, report->newest[d], now_us);
+		bool stale = report_is_stale(report, d);
 
 		report->doc_datasets[d] = (struct status_dataset){
 			.name = dataset->name,

@@ -396,7 +396,9 @@ const char *spool_holder(const struct spool *spool)
 
 struct spool_stats spool_stats(const struct spool *spool)
 {
-	struct spool_stats stats = {.bytes = spool->bytes, .limit_bytes = spool->options.max_bytes};
+	struct spool_stats stats = {.bytes = spool->bytes,
+		.limit_bytes = spool->options.max_bytes,
+		.unloaded_bytes = spool->bytes};
 
 	for (unsigned i = 0; i < spool->n_files; i++) {
 		switch (spool->files[i]->state) {
@@ -411,6 +413,7 @@ struct spool_stats spool_stats(const struct spool *spool)
 		case SPOOL_FILE_MARKING:
 		case SPOOL_FILE_LOADED:
 			stats.n_loaded++;
+			stats.unloaded_bytes -= spool->files[i]->bytes;
 			break;
 		case SPOOL_FILE_DAMAGED:
 			stats.n_damaged++;

@@ -59,6 +59,7 @@ int spool_uuid_new(char uuid[static SPOOL_UUID_BYTES]) must_check;
 
 struct spool_stats {
 	uint64_t bytes, limit_bytes;
+	uint64_t unloaded_bytes; /* of `bytes`: what does not give way to new pages */
 	unsigned n_part, n_ready, n_loaded, n_damaged;
 };
 struct spool_stats spool_stats(const struct spool *spool);

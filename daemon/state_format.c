@@ -22,6 +22,7 @@ static void make_fresh(struct state_doc *doc)
 	for (unsigned i = 0; i < doc->n_sources; i++) {
 		doc->sources[i].mark = (struct schedule_mark){.tick_us = 0};
 		doc->sources[i].counts = (struct state_counts){.n_syncs = 0};
+		doc->sources[i].tally = (struct source_counts){.newest_day = STATUS_NO_DAY};
 	}
 	for (unsigned i = 0; i < doc->n_datasets; i++) {
 		doc->datasets[i].newest_day = STATUS_NO_DAY;
@@ -129,6 +130,41 @@ static json_t *counts_to_json(const struct state_counts *counts, int *r)
 	return o;
 }
 
+static json_t *rows_to_json(const struct row_counts *rows, int *r)
+{
+	json_t *o = json_object();
+
+	*r |= json_object_set_new(o, "received", json_integer((json_int_t)rows->received));
+	*r |= json_object_set_new(o, "inserted", json_integer((json_int_t)rows->inserted));
+	*r |= json_object_set_new(o, "updated", json_integer((json_int_t)rows->updated));
+	*r |= json_object_set_new(o, "unchanged", json_integer((json_int_t)rows->unchanged));
+	*r |= json_object_set_new(o, "duplicate", json_integer((json_int_t)rows->duplicate));
+	*r |= json_object_set_new(o, "quarantined", json_integer((json_int_t)rows->quarantined));
+	return o;
+}
+
+static json_t *day_to_json(int32_t day)
+{
+	return day == STATUS_NO_DAY ? json_null() : json_integer(day);
+}
+
+static json_t *tally_to_json(const struct source_counts *tally, int *r)
+{
+	json_t *o = json_object(), *runs = json_object();
+
+	for (int state = RUN_SUCCESS; state < N_RUN_STATES; state++) {
+		*r |= json_object_set_new(runs, run_state_name((enum run_state)state),
+			json_integer((json_int_t)tally->runs[state]));
+	}
+	*r |= json_object_set_new(o, "runs", runs);
+	*r |= json_object_set_new(o, "unsuccessful", json_integer(tally->n_unsuccessful));
+	*r |= json_object_set_new(o, "rows", rows_to_json(&tally->rows, r));
+	*r |= json_object_set_new(o, "attempt_us", json_integer(tally->attempt_us));
+	*r |= json_object_set_new(o, "new_data_us", json_integer(tally->new_data_us));
+	*r |= json_object_set_new(o, "newest_day", day_to_json(tally->newest_day));
+	return o;
+}
+
 static json_t *source_to_json(const struct state_source *source, int *r)
 {
 	json_t *o = json_object();
@@ -141,6 +177,7 @@ static json_t *source_to_json(const struct state_source *source, int *r)
 	*r |= json_object_set_new(o, "since_us", json_integer(source->mark.since_us));
 	*r |= json_object_set_new(o, "retries", json_integer(source->mark.n_failed));
 	*r |= json_object_set_new(o, "counts", counts_to_json(&source->counts, r));
+	*r |= json_object_set_new(o, "tally", tally_to_json(&source->tally, r));
 	return o;
 }
 
@@ -149,9 +186,7 @@ static json_t *dataset_to_json(const struct state_dataset *dataset, int *r)
 	json_t *o = json_object();
 
 	*r |= json_object_set_new(o, "dataset", jsontext_string(dataset->name));
-	*r |= json_object_set_new(o, "newest_day",
-		dataset->newest_day == STATUS_NO_DAY ? json_null()
-						     : json_integer(dataset->newest_day));
+	*r |= json_object_set_new(o, "newest_day", day_to_json(dataset->newest_day));
 	return o;
 }
 
@@ -245,6 +280,49 @@ static bool read_breaker(const json_t *o, struct breaker_state *breaker)
 	return false;
 }
 
+static bool read_rows(const json_t *o, struct row_counts *rows)
+{
+	return jsontext_get_count(o, "received", &rows->received) &&
+		jsontext_get_count(o, "inserted", &rows->inserted) &&
+		jsontext_get_count(o, "updated", &rows->updated) &&
+		jsontext_get_count(o, "unchanged", &rows->unchanged) &&
+		jsontext_get_count(o, "duplicate", &rows->duplicate) &&
+		jsontext_get_count(o, "quarantined", &rows->quarantined);
+}
+
+static bool read_day(const json_t *o, int32_t *ret)
+{
+	int64_t day = STATUS_NO_DAY;
+
+	if (!json_is_null(json_object_get(o, "newest_day")) &&
+		!jsontext_get_int(o, "newest_day", INT32_MIN + 1, INT32_MAX, &day)) {
+		return false;
+	}
+	*ret = (int32_t)day;
+	return true;
+}
+
+/* A state of an earlier version has none. */
+static bool read_tally(const json_t *o, struct source_counts *tally)
+{
+	const json_t *runs = json_object_get(o, "runs");
+
+	if (!o) {
+		return true;
+	}
+	for (int state = RUN_SUCCESS; state < N_RUN_STATES; state++) {
+		if (!jsontext_get_count(runs, run_state_name((enum run_state)state),
+			    &tally->runs[state])) {
+			return false;
+		}
+	}
+	return jsontext_get_unsigned(o, "unsuccessful", &tally->n_unsuccessful) &&
+		read_rows(json_object_get(o, "rows"), &tally->rows) &&
+		jsontext_get_int(o, "attempt_us", 0, INT64_MAX, &tally->attempt_us) &&
+		jsontext_get_int(o, "new_data_us", 0, INT64_MAX, &tally->new_data_us) &&
+		read_day(o, &tally->newest_day);
+}
+
 static bool read_source(const json_t *o, struct state_doc *doc)
 {
 	const char *dataset = json_string_value(json_object_get(o, "dataset"));
@@ -264,23 +342,21 @@ static bool read_source(const json_t *o, struct state_doc *doc)
 		(!json_object_get(o, "since_us") || /* it came later */
 			jsontext_get_int(o, "since_us", 0, INT64_MAX, &source->mark.since_us)) &&
 		jsontext_get_unsigned(o, "retries", &source->mark.n_failed) &&
-		read_counts(json_object_get(o, "counts"), &source->counts);
+		read_counts(json_object_get(o, "counts"), &source->counts) &&
+		read_tally(json_object_get(o, "tally"), &source->tally);
 }
 
 static bool read_dataset(const json_t *o, struct state_doc *doc)
 {
 	const char *name = json_string_value(json_object_get(o, "dataset"));
-	const json_t *newest = json_object_get(o, "newest_day");
-	int64_t day = STATUS_NO_DAY;
+	int32_t day;
 
-	if (!name ||
-		(!json_is_null(newest) &&
-			!jsontext_get_int(o, "newest_day", INT32_MIN + 1, INT32_MAX, &day))) {
+	if (!name || !read_day(o, &day)) {
 		return false;
 	}
 	for (unsigned i = 0; i < doc->n_datasets; i++) {
 		if (strcmp(doc->datasets[i].name, name) == 0) {
-			doc->datasets[i].newest_day = (int32_t)day;
+			doc->datasets[i].newest_day = day;
 		}
 	}
 	return true;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "daemon/config.h"
+#include "daemon/counts.h"
 #include "daemon/schedule.h"
 #include "daemon/status.h"
 #include "lib/attr.h"
@@ -31,6 +32,7 @@ struct state_source {
 	const char *dataset, *name; /* borrowed from the configuration */
 	struct schedule_mark mark;
 	struct state_counts counts;
+	struct source_counts tally;
 };
 
 struct state_dataset {

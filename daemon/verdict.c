@@ -195,6 +195,47 @@ struct verdict verdict_of(const struct answer *answer)
 	return verdict;
 }
 
+enum answer_kind answer_kind_of(const struct answer *answer)
+{
+	if (answer->transport && answer->transport->class == ERROR_CANCELED && !answer->content) {
+		return ANSWER_DROPPED;
+	}
+	if (answer->status >= 500) {
+		return ANSWER_SERVER_ERROR;
+	}
+	if (answer->status == 429) {
+		return ANSWER_RATE_LIMITED;
+	}
+	if (answer->status >= 300) {
+		return ANSWER_REFUSED;
+	}
+	if (answer->content) {
+		return ANSWER_UNUSABLE;
+	}
+	return answer->transport ? ANSWER_UNREACHABLE : ANSWER_OK;
+}
+
+const char *answer_kind_name(enum answer_kind kind)
+{
+	switch (kind) {
+	case ANSWER_OK:
+		return "ok";
+	case ANSWER_UNREACHABLE:
+		return "unreachable";
+	case ANSWER_SERVER_ERROR:
+		return "server_error";
+	case ANSWER_RATE_LIMITED:
+		return "rate_limited";
+	case ANSWER_REFUSED:
+		return "refused";
+	case ANSWER_UNUSABLE:
+		return "unusable";
+	case ANSWER_DROPPED:
+		return "dropped";
+	}
+	return "unknown";
+}
+
 const char *verdict_action_name(enum verdict_action action)
 {
 	switch (action) {

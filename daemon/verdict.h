@@ -46,4 +46,18 @@ struct verdict {
  */
 struct verdict verdict_of(const struct answer *answer);
 
+/* What came of a request, for those who count. */
+enum answer_kind {
+	ANSWER_OK,
+	ANSWER_UNREACHABLE,  /* no whole answer came */
+	ANSWER_SERVER_ERROR, /* 5xx */
+	ANSWER_RATE_LIMITED, /* 429 */
+	ANSWER_REFUSED,      /* 3xx and the rest of 4xx */
+	ANSWER_UNUSABLE,     /* 200, and the body is not what was asked for */
+	ANSWER_DROPPED,      /* we ended it, or did not want it any more */
+};
+enum { N_ANSWER_KINDS = ANSWER_DROPPED + 1 };
+enum answer_kind answer_kind_of(const struct answer *answer);
+const char *answer_kind_name(enum answer_kind kind);
+
 const char *verdict_action_name(enum verdict_action action);

@@ -56,5 +56,13 @@ static inline void state_fill(struct state_doc *doc)
 		1795188340123000, 1795087440000000, 2};
 	doc->sources[1].counts.n_syncs = 8;
 	state_keep_sync(&doc->sources[1].counts, &last);
+	doc->sources[1].tally = (struct source_counts){
+		.runs = {[RUN_SUCCESS] = 5, [RUN_PARTIAL] = 2, [RUN_CANCELED] = 1},
+		.n_unsuccessful = 2,
+		.rows = {31, 1, 2, 4, 8, 16},
+		.attempt_us = 1795187440123000,
+		.new_data_us = 1795187449123000,
+		.newest_day = 20777,
+	};
 	doc->datasets[1].newest_day = 20776;
 }

@@ -106,7 +106,8 @@ static unsigned get_checks(void *arg, struct api_check *checks)
 /* Never returns. Says on `ready` that it listens. */
 static void serve(const char *path, const struct status *status, int ready)
 {
-	struct api api = {{get_status, get_checks, (void *)status}};
+	struct api api = {
+		.source = {.status = get_status, .checks = get_checks, .arg = (void *)status}};
 	struct httpd_options options = {api_routes, api_n_routes, &api, 0, 0};
 	struct httpd_listener *listener;
 	struct httpd *httpd;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/jsontext.h"
 #include "tests/helper/state.h"
 
 static void begin(struct state_fixture *f, struct state_doc *doc)
@@ -29,6 +30,8 @@ static void assert_fresh(const struct state_doc *doc)
 	for (unsigned i = 0; i < doc->n_sources; i++) {
 		assert_int_equal(doc->sources[i].mark.tick_us, 0);
 		assert_int_equal(doc->sources[i].counts.n_syncs, 0);
+		assert_int_equal(doc->sources[i].tally.rows.received, 0);
+		assert_int_equal(doc->sources[i].tally.newest_day, STATUS_NO_DAY);
 	}
 	assert_int_equal(doc->datasets[0].newest_day, STATUS_NO_DAY);
 	assert_int_equal(doc->datasets[1].newest_day, STATUS_NO_DAY);
@@ -66,6 +69,8 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(again.sources[1].mark.since_us, 1795087440000000);
 	assert_int_equal(again.sources[1].mark.n_failed, 2);
 	assert_int_equal(again.sources[1].counts.n_syncs, 8);
+	assert_memory_equal(&again.sources[1].tally, &doc.sources[1].tally,
+		sizeof(doc.sources[1].tally));
 	assert_null(again.sources[0].counts.last.status);
 	assert_int_equal(again.datasets[0].newest_day, STATUS_NO_DAY);
 	assert_int_equal(again.datasets[1].newest_day, 20776);
@@ -141,6 +146,8 @@ static void malformed_values_are_refused(void **state)
 		{"\"syncs\":12", "\"syncs\":-1", "it lacks a value, or one is malformed"},
 		{"\"newest_day\":20776", "\"newest_day\":20.75",
 			"it lacks a value, or one is malformed"},
+		{"\"inserted\":1,\"updated\":2", "\"inserted\":1,\"uptaded\":2",
+			"it lacks a value, or one is malformed"},
 		{"\"tick_us\":1795187440000000", "\"tack_us\":1795187440000000",
 			"it lacks a value, or one is malformed"},
 	};
@@ -169,6 +176,36 @@ static void malformed_values_are_refused(void **state)
 	state_doc_fini(&again);
 }
 
+/* The one of a version that did not count rows yet. */
+static void an_older_file_is_read(void **state)
+{
+	struct state_fixture f;
+	struct state_doc doc, again;
+	_cleanup_free_ char *text = NULL, *older = NULL;
+	const char *wrong = NULL;
+	json_t *o, *source;
+	size_t i;
+
+	(void)state;
+	begin(&f, &doc);
+	state_fill(&doc);
+	text = state_format(&doc);
+	assert_non_null(text);
+	o = jsontext_load(text, strlen(text) - 1);
+	json_array_foreach(json_object_get(o, "sources"), i, source)
+	{
+		assert_int_equal(json_object_del(source, "tally"), 0);
+	}
+	older = jsontext_dump(o, 0);
+	assert_int_equal(state_doc_init(&again, &f.config), 0);
+	assert_int_equal(state_parse(&again, older, strlen(older), &wrong), 0);
+	assert_int_equal(again.sources[1].counts.n_syncs, 8);
+	assert_int_equal(again.sources[1].tally.rows.received, 0);
+	assert_int_equal(again.sources[1].tally.newest_day, STATUS_NO_DAY);
+	state_doc_fini(&doc);
+	state_doc_fini(&again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +213,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_longer_configured_is_forgotten),
 		cmocka_unit_test(a_damaged_file_is_none),
 		cmocka_unit_test(malformed_values_are_refused),
+		cmocka_unit_test(an_older_file_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
