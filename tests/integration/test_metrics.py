@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
 from datetime import datetime
 
 import pytest
+import yaml
 
 from harness import INDIA, ROOT, today, wait_until
 from prometheus import Metrics, promtool
@@ -48,6 +50,21 @@ def test_what_is_shipped_has_few_series_and_promtool_likes_them(shipped):
     assert metrics("ogdsync_build_info") == 1
     assert metrics("ogdsync_source_newest_data_timestamp_seconds", dataset="air_quality") == 0
     assert metrics.sum("ogdsync_runs_total") == metrics.sum("ogdsync_rows_total") == 0
+
+
+def test_rules_and_dashboard_name_what_is_exported(shipped):
+    with shipped.start() as daemon:
+        metrics = Metrics(daemon)
+    dashboard = json.loads((ROOT / "conf" / "grafana" / "ogdsync.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked += [variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+    rules = yaml.safe_load((ROOT / "conf" / "prometheus" / "ogdsync.rules.yml").read_text(encoding="utf-8"))
+    asked += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    named = {name for text in asked for name in re.findall(r"\b(?:ogdsync|process)_\w+", text)}
+    assert len(named) > 25
+    assert named - metrics.names() == set()
+    places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    assert len(set(places)) == len(places) == len({panel["id"] for panel in dashboard["panels"]})
 
 
 def test_numbers_are_those_of_the_books(site, portal):
