@@ -1,29 +1,28 @@
 /*
- * The HTTP routes. SPDX-License-Identifier: Apache-2.0
+ * The HTTP routes: their table, and those that are answered from memory.
+ * SPDX-License-Identifier: Apache-2.0
  *
- * Each handler looks at what was asked, asks the source, and replies at once. Everything about HTTP
- * that is the same for all routes is done before by lib/httpd.
+ * Each handler looks at what was asked, asks the source, and replies, here at once. Everything about
+ * HTTP that is the same for all routes is done before by lib/httpd.
  */
 
-#include "daemon/api.h"
+#include "daemon/api_private.h"
 
 #include <string.h>
 
 #include "daemon/api_page.h"
 
-static const char text_plain[] = "text/plain; charset=utf-8";
-
-static void reply_text(
-	struct httpd_request *request, int status, const char *content_type, struct buffer *text)
+void api_reply(struct httpd_request *take_request, int status, const char *content_type,
+	struct buffer *take_body)
 {
-	size_t len = text->len;
-	char *body = buffer_steal(text);
+	size_t len = take_body->len;
+	char *body = buffer_steal(take_body);
 
 	if (!body) {
-		httpd_problem(request, 503, NULL, 0, "out of memory");
+		httpd_problem(take_request, 503, NULL, 0, "out of memory");
 		return;
 	}
-	httpd_reply(request,
+	httpd_reply(take_request,
 		&(struct httpd_answer){
 			.status = status,
 			.content_type = content_type,
@@ -44,7 +43,7 @@ static void reply_status_json(struct httpd_request *request, const struct status
 	}
 	httpd_reply(request,
 		&(struct httpd_answer){
-			.content_type = "application/json",
+			.content_type = API_JSON,
 			.etag = status_etag(body, strlen(body), etag),
 			.body = body,
 			.len = strlen(body),
@@ -64,7 +63,7 @@ static void on_status(void *arg, struct httpd_request *request)
 		reply_status_json(request, status);
 	} else if (strcmp(format, "text") == 0) {
 		status_text(status, &text);
-		reply_text(request, 200, text_plain, &text);
+		api_reply(request, 200, API_TEXT, &text);
 	} else {
 		httpd_problem(request, 400, NULL, 0, "format is json or text");
 	}
@@ -76,7 +75,7 @@ static void on_livez(void *arg, struct httpd_request *request)
 	(void)arg;
 	httpd_reply(request,
 		&(struct httpd_answer){
-			.content_type = "text/plain; charset=utf-8",
+			.content_type = API_TEXT,
 			.body = "ok\n",
 			.len = 3,
 			.take = HTTPD_STATIC,
@@ -105,7 +104,7 @@ static void on_readyz(void *arg, struct httpd_request *request)
 		}
 	}
 	buffer_append_str(&text, n_failed ? "not ready\n" : "ready\n");
-	reply_text(request, n_failed ? 503 : 200, text_plain, &text);
+	api_reply(request, n_failed ? 503 : 200, API_TEXT, &text);
 }
 
 /* GET /metrics */
@@ -115,7 +114,17 @@ static void on_metrics(void *arg, struct httpd_request *request)
 	struct buffer text = {0};
 
 	api->source.metrics(api->source.arg, &text);
-	reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+	api_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+}
+
+/* GET /sync/config: what is in force, with its defaults; secrets are hidden. */
+static void on_config(void *arg, struct httpd_request *request)
+{
+	const struct api *api = arg;
+	struct buffer json = {0};
+
+	config_dump_json(api->source.config(api->source.arg), &json);
+	api_reply(request, 200, API_JSON, &json);
 }
 
 const struct httpd_route api_routes[] = {
@@ -125,6 +134,11 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_GET, "/", api_page},
 	{HTTPD_GET, "/page/*", api_page},
 	{HTTPD_GET, "/metrics", on_metrics},
+	{HTTPD_GET, "/sync/config", on_config},
+	{HTTPD_GET, "/sync/runs", api_on_runs},
+	{HTTPD_GET, "/sync/runs/*", api_on_run},
+	{HTTPD_GET, "/sync/quarantine", api_on_rejects},
+	{HTTPD_GET, "/sync/quarantine/*", api_on_reject},
 };
 
 const unsigned api_n_routes = N_ELEMENTS(api_routes);

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#include "daemon/config.h"
+#include "daemon/ledger_read.h"
 #include "daemon/status.h"
 #include "lib/httpd.h"
 
@@ -30,6 +32,10 @@ struct api_source {
 	unsigned (*checks)(void *arg, struct api_check *checks);
 	/* Prometheus's text, appended. */
 	void (*metrics)(void *arg, struct buffer *text);
+	const struct config *(*config)(void *arg);
+	/* Ask the books; see reader_query(). */
+	int (*query)(void *arg, const struct ledger_question *question, pg_result_fn on_result,
+		void *result_arg);
 	void *arg;
 };
 

@@ -53,6 +53,18 @@ static unsigned get_checks(void *arg, struct api_check *checks)
 	return 2;
 }
 
+static const struct config *get_config(void *arg)
+{
+	return ((struct daemon *)arg)->config;
+}
+
+static int ask_books(void *arg, const struct ledger_question *question, pg_result_fn on_result,
+	void *result_arg)
+{
+	return reader_query(((struct daemon *)arg)->reader, question->sql, question->params.list,
+		question->params.n, on_result, result_arg);
+}
+
 int daemon_listen(struct daemon *daemon, struct error *error)
 {
 	const struct config_server *server = &daemon->config->server;
@@ -67,7 +79,13 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		return -1;
 	}
 	daemon->api.source = (struct api_source){
-		.status = get_status, .checks = get_checks, .metrics = daemon_metrics, .arg = daemon};
+		.status = get_status,
+		.checks = get_checks,
+		.metrics = daemon_metrics,
+		.config = get_config,
+		.query = ask_books,
+		.arg = daemon,
+	};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {
 		return error_no_memory(error, "daemon");
 	}

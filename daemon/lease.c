@@ -151,6 +151,11 @@ static void plan(struct lease *lease, enum lease_step next, uint64_t delay_ms)
 	arm(lease);
 }
 
+bool lease_is_due(const struct lease *lease)
+{
+	return lease->next_ms <= uv_now(lease->timer.loop);
+}
+
 /* ---- the steps ---- */
 
 static void on_result(void *arg, const struct pg_result *result, const struct error *error);

@@ -14,6 +14,7 @@
  * callbacks.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -82,6 +83,9 @@ void lease_release(struct lease *lease, uint64_t hold_off_ms,
 
 /* Borrowed until the next turn of the loop. */
 const struct lease_status *lease_status(struct lease *lease);
+
+/* A statement of the lease is due now; other users of the connection let it pass. */
+bool lease_is_due(const struct lease *lease);
 
 /* Does not release. A statement in flight is canceled, and waited for; on_released comes first. */
 void lease_close(struct lease *lease, void (*on_closed)(void *arg), void *arg);

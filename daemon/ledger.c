@@ -7,55 +7,12 @@
 
 #include "daemon/ledger.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-#define SQL_TIME(n) "to_timestamp($" #n "::bigint / 1000000.0)"
-
-#define SQL_US(column)  "(extract(epoch FROM " column ") * 1000000)::bigint"
+#include "daemon/ledger_private.h"
 
 /* What ledger_read_cover() reads. */
 #define SQL_COVER                                                                                  \
 	"state, expected, received, distinct_rows, quarantined, code, attempts, tries, zeros, "    \
 	SQL_US("zero_at") ", " SQL_US("next_try") ", run, " SQL_US("checked_at")
-
-enum { NUMBER_BYTES = 24, MAX_PARAMS = 24 };
-
-/* Text parameters with room for the numbers among them. */
-struct params {
-	struct pg_param list[MAX_PARAMS];
-	char numbers[MAX_PARAMS][NUMBER_BYTES];
-	unsigned n;
-};
-
-static void add_text(struct params *params, const char *text)
-{
-	params->list[params->n++].data = text;
-}
-
-/* "" is NULL: no code, no error. */
-static void add_text_or_null(struct params *params, const char *text)
-{
-	add_text(params, text && text[0] ? text : NULL);
-}
-
-static void add_number(struct params *params, int64_t v)
-{
-	char *text = params->numbers[params->n];
-
-	snprintf(text, NUMBER_BYTES, "%" PRId64, v);
-	add_text(params, text);
-}
-
-static void add_number_or_null(struct params *params, int64_t v, int64_t null)
-{
-	if (v == null) {
-		add_text(params, NULL);
-	} else {
-		add_number(params, v);
-	}
-}
 
 static void add_counts(struct params *params, const struct row_counts *counts)
 {

@@ -37,5 +37,14 @@ const struct lease_status *reader_lease(struct reader *reader);
 /* The statement that a load transaction begins with, while we hold the lease; else "". Appended. */
 void reader_fence_sql(struct reader *reader, struct buffer *sql);
 
+/*
+ * Ask one statement, after those that were asked before. Everything is copied. 0, and then
+ * on_result comes once, later: what the server says, or an error of class RETRY ("down" without a
+ * connection, "timeout"), or CANCELED when the reader is closed. Else it never comes: -EBUSY when too
+ * many wait, -ECANCELED after reader_close(), -ENOMEM. A result is borrowed for the call.
+ */
+int reader_query(struct reader *reader, const char *sql, const struct pg_param *params,
+	unsigned n_params, pg_result_fn on_result, void *arg) must_check;
+
 /* Gives the lease up, so that another daemon need not wait for its end, and closes. */
 void reader_close(struct reader *reader, void (*on_closed)(void *arg), void *arg);

@@ -37,6 +37,8 @@
 
 int __wrap_config_load(const char *file, struct config **ret_config, struct buffer *report);
 struct config *__wrap_config_unref(struct config *config);
+int __wrap_config_require(
+	const struct config *config, enum config_need need, struct error *error);
 void __wrap_config_dump(const struct config *config, struct buffer *out);
 
 static struct {
@@ -75,7 +77,8 @@ struct config *__wrap_config_unref(struct config *config)
 	return NULL;
 }
 
-int config_require(const struct config *config, enum config_need need, struct error *error)
+int __wrap_config_require(
+	const struct config *config, enum config_need need, struct error *error)
 {
 	(void)config;
 	(void)need;
@@ -106,8 +109,7 @@ static unsigned get_checks(void *arg, struct api_check *checks)
 /* Never returns. Says on `ready` that it listens. */
 static void serve(const char *path, const struct status *status, int ready)
 {
-	struct api api = {
-		.source = {.status = get_status, .checks = get_checks, .arg = (void *)status}};
+	struct api api = {{.status = get_status, .checks = get_checks, .arg = (void *)status}};
 	struct httpd_options options = {api_routes, api_n_routes, &api, 0, 0};
 	struct httpd_listener *listener;
 	struct httpd *httpd;
