@@ -500,7 +500,7 @@ static void test_routes(void **state)
 	ask(f, NULL, "/readyz?verbose", 503,
 		"[+] config\n[-] database: down since noon\nnot ready\n");
 	ask(f, NULL, "/sync/status?format=xml", 400, "format is json or text");
-	ask(f, NULL, "/sync/runs", 404, "there is no /sync/runs here");
+	ask(f, NULL, "/sync/nothing", 404, "there is no /sync/nothing here");
 	ask(f, "POST", "/sync/status", 405, "takes only GET, HEAD");
 	buffer_append_str(&answer.body, "{\"detail\":\"why\"}");
 	client_problem(&answer, &text);
