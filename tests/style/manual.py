@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every command, option and route is in its manual page, and no page has one that is gone.
+Every document that a command prints is described.
 
     manual.py OGDSYNC OGDSYNCD SOURCE_ROOT
 """
@@ -31,22 +32,43 @@ def compare(page, what, program, manual):
         yield f"man/{page}: there is no {what} {name}"
 
 
+def flags(text):
+    return set(re.findall(r"\bFl -([a-z][a-z-]*)", text))
+
+
+def section(text, title):
+    """From the heading to the next one."""
+    return re.search(rf"(?ms)^\.S[sh] {title}\n(.*?)(?=^\.S[sh] |\Z)", text).group(1)
+
+
+def blocks(text):
+    """Command -> what is said of it."""
+    heads = list(re.finditer(r"(?m)^\.It Ic ((?:[a-z-]+ ?)+?)(?= O[oap]|$| Ar)", text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return {head.group(1).strip(): text[head.start():end] for head, end in zip(heads, ends)}
+
+
+def check_commands(ogdsync, page, documents):
+    top = help_of(ogdsync)
+    common = options(top)
+    described = blocks(section(page, "Commands"))
+    yield from compare("ogdsync.1", "command", set(commands(top)), described.keys())
+    yield from compare("ogdsync.1", "option", common, flags(page[:page.index(".Ss Commands")]))
+    printers = set()
+    for name in commands(top):
+        own = options(help_of(ogdsync, *name.split())) - common
+        printers |= {name} if "json" in own else set()
+        # A text may name the options of another command.
+        known = flags(re.sub(r"(?m)^\.Ic .*$", "", described.get(name, "")))
+        yield from compare("ogdsync.1", f"option of {name}", own, known - common)
+    yield from compare("ogdsync.7", "document of", printers, blocks(section(documents, "Documents of commands")).keys())
+
+
 def check(ogdsync, ogdsyncd, root):
     def page(name):
         return (root / "man" / name).read_text()
 
-    def flags(text):
-        return set(re.findall(r"\bFl -([a-z][a-z-]*)", text))
-
-    top = help_of(ogdsync)
-    names = commands(top)
-    found = options(top)
-    for name in names:
-        found |= options(help_of(ogdsync, *name.split()))
-    text = page("ogdsync.1")
-    headings = re.findall(r"(?m)^\.It Ic ((?:[a-z]+ ?)+?)(?= O[oap]|$| Ar)", text)
-    yield from compare("ogdsync.1", "command", set(names), {h.strip() for h in headings})
-    yield from compare("ogdsync.1", "option", found, flags(text))
+    yield from check_commands(ogdsync, page("ogdsync.1"), page("ogdsync.7"))
     yield from compare("ogdsyncd.8", "option", options(help_of(ogdsyncd)),
                        flags(page("ogdsyncd.8")))
     routes = set(re.findall(r'\{HTTPD_\w+(?: \| \w+)*, "([^"]+)"',
