@@ -7,7 +7,8 @@
  * proves it the last of its key; it stays held from one batch to the next.
  *
  * The rows of a batch lie in one buffer in key order, found by binary search when the table's own
- * row of a key arrives. Its old fields are kept only for rows that will become a revision.
+ * row of a key arrives. Mostly it is the next one and equal byte for byte, which one comparison
+ * tells. Its old fields are kept only for rows that will become a revision.
  */
 
 #include "daemon/batch.h"
@@ -70,9 +71,24 @@ struct batch *batch_free(struct batch *batch)
 	return NULL;
 }
 
-static void unpack(const struct batch *batch, const struct slot *slot, struct field *fields)
+/* The first n fields. */
+static void unpack(const struct batch *batch, const struct slot *slot, struct field *fields,
+	unsigned n)
 {
-	row_unpack(batch->rows.data + slot->at, fields, batch->dataset->n_fact);
+	row_unpack(batch->rows.data + slot->at, fields, n);
+}
+
+static size_t row_bytes(const struct batch *batch, uint32_t i)
+{
+	size_t end = i + 1 < batch->n_slots ? batch->slots[i + 1].at : batch->rows.len;
+
+	return end - batch->slots[i].at - sizeof(struct row_origin);
+}
+
+/* A row's fields, in wire form one behind the other. */
+static const char *fields_of(const struct batch *batch, uint32_t i)
+{
+	return batch->rows.data + batch->slots[i].at + sizeof(struct row_origin);
 }
 
 /* ---- taking rows ---- */
@@ -116,7 +132,7 @@ static void count_day(struct batch *batch, const struct slot *slot)
 	if (batch->dataset->fact_date < 0) {
 		return;
 	}
-	unpack(batch, slot, fields);
+	unpack(batch, slot, fields, (unsigned)batch->dataset->fact_date + 1);
 	if (fields[batch->dataset->fact_date].len < 0) {
 		return;
 	}
@@ -274,7 +290,7 @@ uint32_t batch_key_arrays(const struct batch *batch, uint32_t from, uint32_t n,
 
 	init_arrays(batch, arrays, batch->dataset->n_key);
 	for (uint32_t i = from; i < to; i++) {
-		unpack(batch, &batch->slots[i], fields);
+		unpack(batch, &batch->slots[i], fields, batch->dataset->n_key);
 		for (unsigned k = 0; k < batch->dataset->n_key; k++) {
 			pgarray_add(&arrays[k], fields[k]);
 		}
@@ -282,17 +298,19 @@ uint32_t batch_key_arrays(const struct batch *batch, uint32_t from, uint32_t n,
 	return to - from;
 }
 
-void batch_key_values(const struct batch *batch, unsigned k, struct pgarray *array)
+void batch_key_ids(const struct batch *batch, unsigned k, struct buffer *out)
 {
-	enum column_type type = batch->dataset->fact[k].type;
-	struct field now[DIFF_MAX_FIELDS], last = field_null;
+	struct field fields[DIFF_MAX_FIELDS];
+	int32_t last = 0;
 
-	pgarray_init(array, column_type_oid(type));
 	for (uint32_t i = 0; i < batch->n_slots; i++) {
-		unpack(batch, &batch->slots[i], now);
-		if (i == 0 || field_compare(type, now[k], last) != 0) {
-			pgarray_add(array, now[k]);
-			last = now[k];
+		int32_t id;
+
+		unpack(batch, &batch->slots[i], fields, k + 1);
+		id = field_to_int4(fields[k]);
+		if (i == 0 || id != last) {
+			buffer_printf(out, i > 0 ? ",%d" : "%d", id);
+			last = id;
 		}
 	}
 }
@@ -303,7 +321,7 @@ static bool is_at(const struct batch *batch, uint32_t i, const struct field *key
 	if (i >= batch->n_slots) {
 		return false;
 	}
-	unpack(batch, &batch->slots[i], ret_row);
+	unpack(batch, &batch->slots[i], ret_row, batch->dataset->n_fact);
 	return row_compare_key(batch->dataset, ret_row, key) == 0;
 }
 
@@ -319,7 +337,7 @@ static struct slot *find(struct batch *batch, const struct field *key, struct fi
 		uint32_t middle = low + (high - low) / 2;
 		int r;
 
-		unpack(batch, &batch->slots[middle], ret_row);
+		unpack(batch, &batch->slots[middle], ret_row, batch->dataset->n_fact);
 		r = row_compare_key(batch->dataset, ret_row, key);
 		if (r == 0) {
 			return &batch->slots[middle];
@@ -355,6 +373,41 @@ int batch_known(struct batch *batch, const struct field *stored)
 	return buffer_failed(&batch->olds) ? -ENOMEM : 0;
 }
 
+/* The tuple is the row that is likely to come next, byte for byte. */
+static bool is_expected(const struct batch *batch, const char *tuple, size_t len)
+{
+	size_t n;
+
+	if (batch->expected >= batch->n_slots) {
+		return false;
+	}
+	n = row_bytes(batch, batch->expected);
+	return len >= n && memcmp(tuple, fields_of(batch, batch->expected), n) == 0;
+}
+
+int batch_known_tuples(struct batch *batch, const char *data, size_t len)
+{
+	unsigned n_fields = batch->dataset->n_fact + 1;
+	struct field stored[DIFF_MAX_FIELDS + 1];
+	int r = 0;
+
+	while (r == 0 && len > 0 && !copyrow_is_trailer(data, len)) {
+		long n = copyrow_parse(data, len, stored, n_fields);
+
+		if (n <= 0) {
+			return -EBADMSG;
+		}
+		if (is_expected(batch, data + COPYROW_COUNT_BYTES, (size_t)n - COPYROW_COUNT_BYTES)) {
+			batch->slots[batch->expected++].verdict = DIFF_UNCHANGED;
+		} else {
+			r = batch_known(batch, stored);
+		}
+		data += n;
+		len -= (size_t)n;
+	}
+	return r;
+}
+
 struct batch_verdicts batch_verdicts(const struct batch *batch)
 {
 	struct batch_verdicts v = {0};
@@ -370,24 +423,14 @@ struct batch_verdicts batch_verdicts(const struct batch *batch)
 
 /* ---- what goes to the table ---- */
 
-static size_t row_bytes(const struct batch *batch, uint32_t i)
-{
-	size_t end = i + 1 < batch->n_slots ? batch->slots[i + 1].at : batch->rows.len;
-
-	return end - batch->slots[i].at - sizeof(struct row_origin);
-}
-
 bool batch_copy_new(const struct batch *batch, uint32_t *cursor, struct buffer *out)
 {
-	const char *fields;
-
 	for (; *cursor < batch->n_slots && out->len < PIECE_BYTES; (*cursor)++) {
 		if (batch->slots[*cursor].verdict != DIFF_NEW) {
 			continue;
 		}
-		fields = batch->rows.data + batch->slots[*cursor].at + sizeof(struct row_origin);
 		copyrow_begin(out, batch->dataset->n_fact + 1);
-		buffer_append(out, fields, row_bytes(batch, *cursor));
+		buffer_append(out, fields_of(batch, *cursor), row_bytes(batch, *cursor));
 		copyrow_int8(out, batch->options.run);
 	}
 	return *cursor < batch->n_slots;
@@ -409,7 +452,7 @@ uint32_t batch_update_arrays(const struct batch *batch, uint32_t *cursor, uint32
 		if (!is_update(&batch->slots[*cursor])) {
 			continue;
 		}
-		unpack(batch, &batch->slots[*cursor], fields);
+		unpack(batch, &batch->slots[*cursor], fields, batch->dataset->n_fact);
 		for (unsigned i = 0; i < batch->dataset->n_fact; i++) {
 			pgarray_add(&arrays[i], fields[i]);
 		}

@@ -53,11 +53,14 @@ bool batch_one_day(const struct batch *batch, int32_t *ret_day);
 uint32_t batch_key_arrays(const struct batch *batch, uint32_t from, uint32_t n,
 	struct pgarray *arrays);
 
-/* The distinct values of key column `k`, for `= ANY`. */
-void batch_key_values(const struct batch *batch, unsigned k, struct pgarray *array);
+/* The distinct ids of key column `k`, with commas between them. */
+void batch_key_ids(const struct batch *batch, unsigned k, struct buffer *out);
 
 /* A stored row: the fact columns and run_id behind them. Keys that are not in the batch are skipped. */
 int batch_known(struct batch *batch, const struct field *stored) must_check;
+
+/* The same, of whole tuples of a COPY BINARY, without its header. 0, -ENOMEM, or -EBADMSG: they are none. */
+int batch_known_tuples(struct batch *batch, const char *data, size_t len) must_check;
 
 struct batch_verdicts {
 	uint64_t n_new, n_changed, n_overwritten, n_unchanged;

@@ -312,8 +312,7 @@ static enum intake_step take_piece(struct intake *intake, struct error *error)
 	return r == 0 ? INTAKE_MORE : fail(error, r);
 }
 
-/* Find the slot of every name; the ids of new ones come from the database. */
-static int resolve(struct intake *intake, bool *ret_wanted)
+static int find_names(struct intake *intake, bool *ret_wanted)
 {
 	bool wanted = false;
 
@@ -331,6 +330,17 @@ static int resolve(struct intake *intake, bool *ret_wanted)
 	}
 	*ret_wanted = wanted;
 	return 0;
+}
+
+/* Find the slot of every name; the ids of new ones come from the database. */
+static int resolve(struct intake *intake, bool *ret_wanted)
+{
+	int r;
+
+	lookup_lock(intake->options.lookups);
+	r = find_names(intake, ret_wanted);
+	lookup_unlock(intake->options.lookups);
+	return r;
 }
 
 static int pack(struct intake *intake, const struct pending *pending)

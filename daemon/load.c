@@ -6,8 +6,8 @@
  *   - BEGIN; is the slice's uuid in the ledger already? Then roll back and report its counts.
  *   - Lock the lease row: another holder means that we may not write ("fenced").
  *   - List the partitions, for a row whose date has no place in the table is a reject.
- *   - Read the spool file piece by piece into the sorter (intake.c). Names that are new are
- *     inserted on the way, rejected records are written to quarantine in portions.
+ *   - Read the spool file piece by piece into the sorter (intake.c), in the thread pool. Names that
+ *     are new are inserted on the way, rejected records are written to quarantine in portions.
  *   - Make partitions that are missing for the dates found.
  *   - Then batch by batch in key order (batch.c): read the stored rows of its keys, COPY the new
  *     ones, UPDATE the changed ones, COPY their old values into the revisions.
@@ -121,16 +121,11 @@ void load_result_fields(const struct pg_result *result, int row, struct field *f
 	}
 }
 
-static void on_idle(uv_idle_t *idle)
+enum step load_work(struct load *load, uv_work_cb work, uv_after_work_cb on_worked)
 {
-	uv_idle_stop(idle);
-	load_go(container_of(idle, struct load, idle));
-}
+	int r = uv_queue_work(load->options.loop, &load->work, work, on_worked);
 
-enum step load_again(struct load *load)
-{
-	uv_idle_start(&load->idle, on_idle);
-	return STEP_WAIT;
+	return r < 0 ? load_no_memory(load) : STEP_WAIT;
 }
 
 /* ---- the transaction begins ---- */
@@ -236,9 +231,9 @@ static void load_free(struct load *load)
 	free(load);
 }
 
-static void on_idle_closed(uv_handle_t *handle)
+static void on_end_closed(uv_handle_t *handle)
 {
-	struct load *load = container_of((uv_idle_t *)handle, struct load, idle);
+	struct load *load = container_of((uv_idle_t *)handle, struct load, end);
 	struct load_result result = load->result;
 	struct error error = load->error;
 	load_done_fn on_done = load->on_done;
@@ -260,7 +255,7 @@ static enum step step_done(struct load *load)
 	} else {
 		lookup_commit(load->options.lookups);
 	}
-	uv_close((uv_handle_t *)&load->idle, on_idle_closed);
+	uv_close((uv_handle_t *)&load->end, on_end_closed);
 	return STEP_WAIT;
 }
 
@@ -383,7 +378,7 @@ int load_start(const struct load_options *options, const char *uuid, load_done_f
 		load_free(load);
 		return -1;
 	}
-	uv_idle_init(options->loop, &load->idle);
+	uv_idle_init(options->loop, &load->end);
 	*ret = load;
 	load_go(load);
 	return 0;
@@ -397,7 +392,5 @@ void load_cancel(struct load *load)
 	load->canceled = true;
 	if (pg_is_busy(load->options.pg)) {
 		pg_cancel(load->options.pg);
-	} else if (load->state == LOAD_READ) {
-		(void)load_again(load);
-	}
+	} /* else work is being done in the thread pool, and ends soon */
 }

@@ -5,6 +5,8 @@
 
 #include "daemon/load_private.h"
 
+#include <errno.h>
+
 #include "daemon/statement.h"
 
 enum {
@@ -98,23 +100,45 @@ static enum step ask_known(struct load *load, const struct pg_param *params, uns
 	return STEP_WAIT;
 }
 
+/* A piece of the COPY: the header is at the begin of the first. */
+static int take_known(struct load *load, const char *data, size_t len)
+{
+	long header = 0;
+
+	if (!load->known_begun) {
+		header = copyrow_parse_header(data, len);
+		load->known_begun = true;
+	}
+	if (header < 0) {
+		return -EBADMSG;
+	}
+	return batch_known_tuples(load->batch, data + header, len - (size_t)header);
+}
+
+static void on_known_data(void *arg, const void *data, size_t len)
+{
+	struct load *load = arg;
+	int r = error_is_set(&load->error) ? 0 : take_known(load, data, len);
+
+	if (r == -ENOMEM) {
+		error_no_memory(&load->error, "load");
+	} else if (r < 0) {
+		error_set(&load->error, ERROR_RETRY, "load", "copy",
+			"COPY of the stored rows is not of the form that was asked for");
+	}
+}
+
 static enum step known_of_day(struct load *load, int32_t day)
 {
-	unsigned k = (unsigned)statement_day_key(load_dataset(load));
-	unsigned char store[4];
-	struct field date = field_date(day, store);
-	struct pg_param params[2] = {
-		{.data = date.data, .len = date.len, .binary = true, .oid = PG_OID_DATE},
-	};
-	struct pgarray values;
-	enum step step;
-
-	batch_key_values(load->batch, k, &values);
-	params[1] = pgarray_param(&values);
-	statement_known_day(load_dataset(load), &load->sql);
-	step = buffer_failed(&values.bytes) ? load_no_memory(load) : ask_known(load, params, 2);
-	pgarray_fini(&values);
-	return step;
+	buffer_clear(&load->piece);
+	batch_key_ids(load->batch, (unsigned)statement_day_key(load_dataset(load)), &load->piece);
+	statement_copy_known(load_dataset(load), day, buffer_str(&load->piece), &load->sql);
+	if (buffer_failed(&load->piece) || buffer_failed(&load->sql)) {
+		return load_no_memory(load);
+	}
+	load->known_begun = false;
+	pg_copy_out(load->options.pg, buffer_str(&load->sql), on_known_data, on_all_known, load);
+	return STEP_WAIT;
 }
 
 enum step load_step_known(struct load *load)

@@ -69,6 +69,7 @@ struct load {
 	unsigned lookup;              /* in LOAD_NAMES and LOAD_SEEN */
 	enum load_state after_rejects;
 	uint32_t batch_rows, cursor;  /* in the batch's outputs */
+	bool known_begun;             /* the COPY of the stored rows has sent its header */
 	uint32_t sent;                /* rows of the present UPDATE */
 	struct day_range *partitions;
 	unsigned n_partitions;
@@ -76,8 +77,9 @@ struct load {
 	bool cover_asked, cover_known;
 	struct cover_row cover_old;   /* what was known of it */
 
-	uv_idle_t idle; /* one step of reading for each turn of the loop */
-	uv_work_t work; /* spilling and sorting block */
+	uv_work_t work; /* reading, spilling and sorting take their time */
+	enum intake_step read; /* how the reading ended */
+	uv_idle_t end;         /* on_done comes from its close callback */
 	int work_result;
 };
 
@@ -107,8 +109,8 @@ void load_free_arrays(struct pgarray *arrays, unsigned n);
 /* A row of binary results as fields. */
 void load_result_fields(const struct pg_result *result, int row, struct field *fields, int n);
 
-/* Come back in the next turn of the loop. */
-enum step load_again(struct load *load);
+/* Do it in the thread pool; on_worked finds load->work_result. */
+enum step load_work(struct load *load, uv_work_cb work, uv_after_work_cb on_worked);
 
 /* Every row is in the table: the last rejects, then the books. */
 enum step load_end_of_rows(struct load *load);

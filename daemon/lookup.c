@@ -11,6 +11,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "daemon/partition.h"
@@ -39,6 +40,7 @@ struct lookup {
 
 struct lookup_set {
 	const struct dataset *dataset;
+	pthread_mutex_t lock;
 	struct lookup lookups[];
 };
 
@@ -52,6 +54,7 @@ int lookup_set_new(const struct dataset *dataset, struct lookup_set **ret)
 		return -ENOMEM;
 	}
 	set->dataset = dataset;
+	pthread_mutex_init(&set->lock, NULL); /* cannot fail on Linux */
 	for (unsigned l = 0; l < dataset->n_lookups && r == 0; l++) {
 		set->lookups[l].def = &dataset->lookups[l];
 		r = hashmap_new(&set->lookups[l].slots);
@@ -75,8 +78,19 @@ struct lookup_set *lookup_set_free(struct lookup_set *set)
 		buffer_fini(&set->lookups[l].key);
 		free(set->lookups[l].entries);
 	}
+	pthread_mutex_destroy(&set->lock);
 	free(set);
 	return NULL;
+}
+
+void lookup_lock(struct lookup_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+}
+
+void lookup_unlock(struct lookup_set *set)
+{
+	pthread_mutex_unlock(&set->lock);
 }
 
 size_t lookup_memory_bytes(const struct lookup_set *set)
@@ -164,18 +178,22 @@ static int add_values(const struct lookup *lookup, unsigned n, struct valueset *
 	return 0;
 }
 
-int lookup_values(const struct lookup_set *set, unsigned column, struct valueset *values)
+int lookup_values(struct lookup_set *set, unsigned column, struct valueset *values)
 {
+	int r = 0;
+
+	lookup_lock(set);
 	for (unsigned l = 0; l < set->dataset->n_lookups; l++) {
 		const struct lookup_def *def = set->lookups[l].def;
 
 		for (unsigned c = 0; c < def->n_columns; c++) {
-			if (def->columns[c] == column) {
-				return add_values(&set->lookups[l], c, values);
+			if (def->columns[c] == column && r == 0) {
+				r = add_values(&set->lookups[l], c, values);
 			}
 		}
 	}
-	return 0;
+	lookup_unlock(set);
+	return r;
 }
 
 void lookup_select_sql(const struct lookup_set *set, unsigned l, struct buffer *sql)

@@ -26,6 +26,13 @@ int lookup_set_new(const struct dataset *dataset, struct lookup_set **ret) must_
 struct lookup_set *lookup_set_free(struct lookup_set *set);
 size_t lookup_memory_bytes(const struct lookup_set *set);
 
+/*
+ * A load finds names in the thread pool. Whoever may read on the loop meanwhile (lookup_values) holds
+ * the lock, and so does the finder; everything else comes while nobody finds.
+ */
+void lookup_lock(struct lookup_set *set);
+void lookup_unlock(struct lookup_set *set);
+
 /* ---- filling the cache ---- */
 
 /* SELECT of id, first_seen, last_seen and the names, for lookup `l`; rows go to lookup_take_row. */
@@ -35,7 +42,7 @@ int lookup_take_row(struct lookup_set *set, unsigned l, const struct field *fiel
 enum { LOOKUP_FIXED_FIELDS = 3 };
 
 /* Adds the texts of a column that is part of a lookup; nothing when it is in none. 0 or -ENOMEM. */
-int lookup_values(const struct lookup_set *set, unsigned column, struct valueset *values) must_check;
+int lookup_values(struct lookup_set *set, unsigned column, struct valueset *values) must_check;
 
 /* ---- finding ---- */
 

@@ -4,6 +4,7 @@
 
 #include "daemon/statement.h"
 
+#include "daemon/date.h"
 #include "daemon/partition.h"
 #include "lib/pg.h"
 
@@ -56,17 +57,22 @@ int statement_day_key(const struct dataset *dataset)
 	return -1;
 }
 
-void statement_known_day(const struct dataset *dataset, struct buffer *sql)
+void statement_copy_known(const struct dataset *dataset, int32_t day, const char *ids,
+	struct buffer *sql)
 {
-	buffer_append_str(sql, "SELECT ");
+	buffer_append_str(sql, "COPY (SELECT ");
 	append_columns(sql, dataset, 0, dataset->n_fact, "");
 	buffer_append_str(sql, ", run_id FROM ");
 	append_fact_table(sql, dataset);
 	buffer_append_str(sql, " WHERE ");
 	pg_append_ident(sql, dataset->fact[dataset->fact_date].name);
-	buffer_append_str(sql, " = $1::date AND ");
+	buffer_append_str(sql, " = '");
+	date_format(day, "%Y-%m-%d", sql);
+	buffer_append_str(sql, "'::date AND ");
 	pg_append_ident(sql, dataset->fact[statement_day_key(dataset)].name);
-	buffer_append_str(sql, " = ANY ($2)");
+	buffer_append_str(sql, " = ANY ('{");
+	buffer_append_str(sql, ids);
+	buffer_append_str(sql, "}'::integer[])) TO STDOUT (FORMAT binary)");
 }
 
 static void append_unnest(struct buffer *sql, const struct dataset *dataset, unsigned n)

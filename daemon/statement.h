@@ -8,6 +8,8 @@
  * dataset alone.
  */
 
+#include <stdint.h>
+
 #include "daemon/dataset.h"
 #include "lib/buffer.h"
 
@@ -18,11 +20,13 @@ void statement_copy(const struct dataset *dataset, struct buffer *sql);
 void statement_copy_revisions(const struct dataset *dataset, struct buffer *sql);
 
 /*
- * The stored rows (fact columns, run_id) of one day: $1 the day, $2 the wanted values of key column
- * statement_day_key(). -1 there when the key has no column that makes this worth while.
+ * COPY of the stored rows (fact columns, run_id) of one day TO STDOUT BINARY. `ids` are the wanted
+ * values of key column statement_day_key(), with commas between them; -1 there when the key has no
+ * column that makes this worth while.
  */
 int statement_day_key(const struct dataset *dataset);
-void statement_known_day(const struct dataset *dataset, struct buffer *sql);
+void statement_copy_known(const struct dataset *dataset, int32_t day, const char *ids,
+	struct buffer *sql);
 
 /* The stored rows of given keys: $1 .. $n_key arrays. */
 void statement_known_keys(const struct dataset *dataset, struct buffer *sql);

@@ -13,7 +13,7 @@
 static const unsigned char header[COPYROW_HEADER_BYTES] = {
 	'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xff, '\r', '\n', 0};
 
-enum { SIGNATURE_BYTES = 11, COUNT_BYTES = 2, LENGTH_BYTES = 4 };
+enum { SIGNATURE_BYTES = 11, LENGTH_BYTES = 4 };
 
 void copyrow_header(struct buffer *out)
 {
@@ -185,9 +185,9 @@ bool copyrow_is_trailer(const void *data, size_t len)
 long copyrow_parse(const void *data, size_t len, struct field *fields, unsigned n_fields)
 {
 	const unsigned char *at = data;
-	size_t used = COUNT_BYTES;
+	size_t used = COPYROW_COUNT_BYTES;
 
-	if (len < COUNT_BYTES) {
+	if (len < COPYROW_COUNT_BYTES) {
 		return 0;
 	}
 	if (read_count(at) != n_fields) {

@@ -27,7 +27,7 @@ struct field {
 
 static const struct field field_null = {.len = -1};
 
-enum { COPYROW_HEADER_BYTES = 19, COPYROW_TRAILER_BYTES = 2 };
+enum { COPYROW_HEADER_BYTES = 19, COPYROW_COUNT_BYTES = 2, COPYROW_TRAILER_BYTES = 2 };
 
 /* PostgreSQL counts from 2000-01-01; everything above this file counts from 1970-01-01. */
 #define COPYROW_EPOCH_DAYS 10957

@@ -28,6 +28,7 @@ static void test_with_lookups(void **state)
 {
 	struct config *config = dataset_config_one(DATASET_PRICES);
 	const struct dataset *d = config->datasets[0];
+	_cleanup_buffer_ struct buffer known = {0};
 
 	(void)state;
 	check(d, statement_copy,
@@ -38,9 +39,11 @@ static void test_with_lookups(void **state)
 		"COPY \"m\".\"price_revision\" (\"commodity_id\", \"day\", \"market_id\", \"low\","
 		" \"price\", run_id, replaced_by) FROM STDIN (FORMAT binary)");
 	assert_int_equal(statement_day_key(d), 0);
-	check(d, statement_known_day,
-		"SELECT \"commodity_id\", \"day\", \"market_id\", \"low\", \"price\", run_id"
-		" FROM \"m\".\"price\" WHERE \"day\" = $1::date AND \"commodity_id\" = ANY ($2)");
+	statement_copy_known(d, 20777, "1,20,300", &known);
+	assert_string_equal(buffer_str(&known),
+		"COPY (SELECT \"commodity_id\", \"day\", \"market_id\", \"low\", \"price\", run_id"
+		" FROM \"m\".\"price\" WHERE \"day\" = '2026-11-20'::date AND \"commodity_id\" = ANY "
+		"('{1,20,300}'::integer[])) TO STDOUT (FORMAT binary)");
 	check(d, statement_known_keys,
 		"SELECT t.\"commodity_id\", t.\"day\", t.\"market_id\", t.\"low\", t.\"price\","
 		" t.run_id FROM unnest($1, $2, $3) AS u (\"commodity_id\", \"day\", \"market_id\")"
