@@ -11,10 +11,22 @@
 void row_pack(struct buffer *out, struct row_origin origin, const struct field *fields,
 	unsigned n_fields)
 {
-	buffer_append(out, &origin, sizeof(origin));
+	size_t bytes = sizeof(origin);
+	char *at;
+
 	for (unsigned i = 0; i < n_fields; i++) {
-		copyrow_field(out, fields[i]);
+		bytes += copyrow_field_bytes(fields[i]);
 	}
+	at = buffer_reserve(out, bytes);
+	if (!at) {
+		return;
+	}
+	memcpy(at, &origin, sizeof(origin));
+	at += sizeof(origin);
+	for (unsigned i = 0; i < n_fields; i++) {
+		at = copyrow_put(at, fields[i]);
+	}
+	buffer_grown(out, bytes);
 }
 
 static const unsigned char *next_field(const unsigned char *at, struct field *ret)

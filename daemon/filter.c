@@ -10,6 +10,7 @@
 #include "daemon/filter.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -231,21 +232,17 @@ const struct record_field *source_find(
 	return NULL;
 }
 
-const struct record_field *source_find_near(
-	const struct source *source, unsigned column, const struct record *record, unsigned *place)
+const struct record_field *source_find_near(const struct source *source, unsigned column,
+	const struct record *record, struct place *place)
 {
-	const char *name = source->fields[column].names[0];
 	const struct record_field *field;
 
-	if (*place < record->n_fields) {
-		field = &record->fields[*place];
-		if (field->name_len == strlen(name) &&
-			memcmp(field->name, name, field->name_len) == 0) {
-			return field;
-		}
+	if (record->shape != 0 && record->shape == place->shape) {
+		return place->at < record->n_fields ? &record->fields[place->at] : NULL;
 	}
 	field = source_find(source, column, record);
-	*place = field ? (unsigned)(field - record->fields) : 0;
+	place->shape = record->shape;
+	place->at = field ? (unsigned)(field - record->fields) : UINT_MAX;
 	return field;
 }
 

@@ -52,9 +52,12 @@ int filter_list_check(const struct filter_list *list, const struct source *sourc
 const struct record_field *source_find(
 	const struct source *source, unsigned column, const struct record *record);
 
-/*
- * The same for one record after another: looks first where it was the time before (*place, 0 at the
- * begin). A record that has the name twice may then be found at the wrong one.
- */
-const struct record_field *source_find_near(
-	const struct source *source, unsigned column, const struct record *record, unsigned *place);
+/* Where a column's field stands in records of one shape. {0} at the begin. */
+struct place {
+	uint64_t shape;
+	unsigned at; /* n_fields of such a record, or more: nowhere */
+};
+
+/* The same for one record after another. */
+const struct record_field *source_find_near(const struct source *source, unsigned column,
+	const struct record *record, struct place *place);

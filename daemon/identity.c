@@ -29,54 +29,80 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <xxhash.h>
 
+#include "lib/buffer.h"
 #include "lib/idset.h"
 #include "lib/tally.h"
 
 enum {
 	COUNTED = IDSET_MARK_1,  /* it is part of M */
 	RECEIVED = IDSET_MARK_2, /* some answer since the last restart had it */
+	ANSWERED = IDSET_MARK_3, /* the present answer has it */
 	SCALE_AT = 6,            /* in numeric's send format: two bytes that say how a value is shown */
 };
 
 /* ---- identities ---- */
 
-static uint64_t add_field(uint64_t hash, enum column_type type, struct field field)
+/*
+ * The key's values are gathered, each behind its length, and hashed at once; only what is longer than
+ * `bytes` is hashed piece by piece.
+ */
+struct gathering {
+	uint64_t hash;
+	size_t n;
+	char bytes[512];
+};
+
+static void gather(struct gathering *g, const void *data, size_t len)
+{
+	if (len > sizeof(g->bytes) - g->n) {
+		g->hash = XXH3_64bits_withSeed(g->bytes, g->n, g->hash);
+		g->n = 0;
+	}
+	if (len > sizeof(g->bytes)) {
+		g->hash = XXH3_64bits_withSeed(data, len, g->hash);
+		return;
+	}
+	memcpy(g->bytes + g->n, data, len);
+	g->n += len;
+}
+
+static void gather_field(struct gathering *g, enum column_type type, struct field field)
 {
 	const char *data = field.data;
 
-	if (field.len < 0) {
-		return XXH3_64bits_withSeed("null", 4, hash);
+	gather(g, &field.len, sizeof(field.len));
+	if (field.len > 0 && type == COLUMN_NUMERIC && field.len >= SCALE_AT + 2) {
+		gather(g, data, SCALE_AT);
+		gather(g, data + SCALE_AT + 2, (size_t)field.len - SCALE_AT - 2);
+	} else if (field.len > 0) {
+		gather(g, data, (size_t)field.len);
 	}
-	if (type == COLUMN_NUMERIC && field.len >= SCALE_AT + 2) {
-		hash = XXH3_64bits_withSeed(data, SCALE_AT, hash);
-		return XXH3_64bits_withSeed(data + SCALE_AT + 2,
-			(size_t)field.len - SCALE_AT - 2, hash);
-	}
-	return XXH3_64bits_withSeed(data, (size_t)field.len, hash);
 }
 
 uint64_t identity_of_row(const struct dataset *dataset, const struct field *row)
 {
-	uint64_t hash = 0;
+	struct gathering g;
 
+	g.hash = g.n = 0; /* and not the 512 bytes */
 	for (unsigned i = 0; i < dataset->n_key; i++) {
 		const struct fact_column *fact = &dataset->fact[i];
 		const struct lookup_def *lookup;
 
 		if (fact->lookup < 0) {
-			hash = add_field(hash, fact->type, row[fact->column]);
+			gather_field(&g, fact->type, row[fact->column]);
 			continue;
 		}
 		lookup = &dataset->lookups[fact->lookup];
 		for (unsigned j = 0; j < lookup->n_columns; j++) {
 			unsigned column = lookup->columns[j];
 
-			hash = add_field(hash, dataset->columns[column].type, row[column]);
+			gather_field(&g, dataset->columns[column].type, row[column]);
 		}
 	}
-	return hash;
+	return XXH3_64bits_withSeed(g.bytes, g.n, g.hash);
 }
 
 uint64_t identity_of_raw(const void *raw, size_t len)
@@ -104,8 +130,10 @@ struct proof {
 	unsigned n_restarts;
 	unsigned n_empty; /* in a row */
 
-	struct tally answer; /* copies in the present answer */
-	uint64_t n_rows;     /* of it */
+	/* The present answer. */
+	struct buffer answer; /* its identities, each once */
+	struct tally copies;  /* of those that it repeats: how often more */
+	uint64_t n_rows;
 };
 
 int proof_new(const struct proof_options *options, struct proof **ret)
@@ -129,33 +157,66 @@ struct proof *proof_free(struct proof *p)
 	}
 	idset_fini(&p->seen);
 	tally_fini(&p->repeats);
-	tally_fini(&p->answer);
+	tally_fini(&p->copies);
+	buffer_fini(&p->answer);
 	free(p);
 	return NULL;
 }
 
 void proof_begin_answer(struct proof *p)
 {
-	tally_clear(&p->answer);
+	buffer_clear(&p->answer);
+	tally_clear(&p->copies);
 	p->n_rows = 0;
+}
+
+static uint64_t answered(const struct proof *p, size_t i)
+{
+	uint64_t identity;
+
+	memcpy(&identity, p->answer.data + i * sizeof(identity), sizeof(identity));
+	return identity;
+}
+
+static size_t n_answered(const struct proof *p)
+{
+	return p->answer.len / sizeof(uint64_t);
 }
 
 void proof_abort_answer(struct proof *p)
 {
+	for (size_t i = 0; i < n_answered(p); i++) {
+		idset_mark(&p->seen, answered(p, i), 0, ANSWERED);
+	}
 	proof_begin_answer(p);
+}
+
+/* A second copy in this answer. */
+static int add_copy(struct proof *p, uint64_t identity)
+{
+	uint32_t *copies = tally_count(&p->copies, identity);
+
+	if (!copies || !tally_count(&p->repeats, identity)) {
+		return -ENOMEM;
+	}
+	++*copies;
+	return 0;
 }
 
 int proof_add(struct proof *p, uint64_t identity)
 {
-	uint32_t *copies = tally_count(&p->answer, identity);
+	int had;
 
-	if (!copies || idset_add(&p->seen, identity) < 0) {
+	if (!buffer_reserve(&p->answer, sizeof(identity))) {
 		return -ENOMEM;
 	}
-	if (*copies > 0 && !tally_count(&p->repeats, identity)) {
+	had = idset_add(&p->seen, identity, ANSWERED);
+	if (had < 0 || (had & ANSWERED && add_copy(p, identity) < 0)) {
 		return -ENOMEM;
 	}
-	++*copies;
+	if (!(had & ANSWERED)) {
+		buffer_append(&p->answer, &identity, sizeof(identity));
+	}
 	p->n_rows++;
 	return 0;
 }
@@ -244,20 +305,19 @@ static void count_answer(struct proof *p)
 	const struct tally_entry *entry;
 	size_t cursor = 0;
 
-	while ((entry = tally_next(&p->answer, &cursor))) {
-		unsigned had = idset_mark(&p->seen, entry->hash, COUNTED | RECEIVED);
-		uint32_t *most;
+	for (size_t i = 0; i < n_answered(p); i++) {
+		unsigned had = idset_mark(&p->seen, answered(p, i), COUNTED | RECEIVED, ANSWERED);
 
 		p->n_matched += !(had & COUNTED);
 		p->n_distinct += !(had & RECEIVED);
-		if (entry->count == 1) {
-			continue;
-		}
-		most = tally_count(&p->repeats, entry->hash);
+	}
+	while ((entry = tally_next(&p->copies, &cursor))) {
+		uint32_t *most = tally_count(&p->repeats, entry->hash);
+
 		assert(most); /* proof_add() made room */
-		if (entry->count - 1 > *most) {
-			p->n_matched += entry->count - 1 - *most;
-			*most = entry->count - 1;
+		if (entry->count > *most) {
+			p->n_matched += entry->count - *most;
+			*most = entry->count;
 		}
 	}
 }
@@ -338,5 +398,5 @@ int64_t proof_total(const struct proof *p)
 size_t proof_memory_bytes(const struct proof *p)
 {
 	return sizeof(*p) + idset_memory_bytes(&p->seen) + tally_memory_bytes(&p->repeats) +
-	       tally_memory_bytes(&p->answer);
+	       tally_memory_bytes(&p->copies) + p->answer.size;
 }

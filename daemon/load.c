@@ -133,6 +133,9 @@ enum step load_work(struct load *load, uv_work_cb work, uv_after_work_cb on_work
 /*
  * The server ends what a client that was frozen has left open, a COPY by its statement_timeout: else
  * nobody could take the lease over.
+ *
+ * Every join of a load is of some thousand keys with an indexed table. A table that was never analyzed
+ * looks small, and then a hash or merge join would read the whole of it for each batch.
  */
 static enum step step_begin(struct load *load)
 {
@@ -144,7 +147,9 @@ static enum step step_begin(struct load *load)
 		" SET LOCAL lock_timeout = '30s';"
 		" SET LOCAL statement_timeout = %" PRIu64 ";"
 		" SET LOCAL idle_in_transaction_session_timeout = '1min';"
-		" SET LOCAL client_connection_check_interval = '10s'",
+		" SET LOCAL client_connection_check_interval = '10s';"
+		" SET LOCAL enable_hashjoin = off;"
+		" SET LOCAL enable_mergejoin = off",
 		load->options.statement_timeout_ms);
 	if (buffer_failed(&load->sql)) {
 		return load_no_memory(load);

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/filter.h"
-
 int order_init(struct order *order, const struct source *source)
 {
 	*order = (struct order){.source = source};
@@ -52,10 +50,16 @@ static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_le
 	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
+static void remember(struct buffer *last, const struct record_field *field)
+{
+	buffer_clear(last);
+	buffer_append(last, field->text, field->len);
+}
+
 /* Remember the row's texts; `*ret` is its place against the row before. False: nothing to say. */
 static bool take(struct order *order, const struct record *record, int *ret)
 {
-	int c = 0;
+	int c = 0, here;
 
 	for (unsigned i = 0; i < order->n_columns; i++) {
 		const struct record_field *field = source_find_near(
@@ -65,11 +69,11 @@ static bool take(struct order *order, const struct record *record, int *ret)
 		if (!field || field->kind != JSON_STRING_VALUE) {
 			return false;
 		}
-		if (c == 0 && order->has_last) {
-			c = compare_bytes(field->text, field->len, buffer_str(last), last->len);
+		here = compare_bytes(field->text, field->len, buffer_str(last), last->len);
+		c = c == 0 && order->has_last ? here : c;
+		if (here != 0) {
+			remember(last, field);
 		}
-		buffer_clear(last);
-		buffer_append(last, field->text, field->len);
 	}
 	*ret = order->reversed ? -c : c;
 	return true;

@@ -12,6 +12,7 @@
 
 #include "daemon/dataset.h"
 #include "daemon/decode.h"
+#include "daemon/filter.h"
 #include "lib/buffer.h"
 
 struct order {
@@ -20,7 +21,7 @@ struct order {
 	unsigned n_columns; /* leading text columns of `sort`; the rest is not looked at */
 	bool has_last;
 	struct buffer *last; /* per column the text of the row before */
-	unsigned *places;    /* and where it stood in the record */
+	struct place *places; /* and where it stands in a record */
 	bool violated;
 };
 

@@ -2,7 +2,7 @@
  * A record that needs no parser. SPDX-License-Identifier: Apache-2.0
  *
  * One pass from the comma to the closing brace. A string ends at its quote; eight bytes at a time are
- * asked for a quote, a backslash or a control byte. A name is compared with the one that stood at the
+ * asked for a quote, a backslash or a control byte (lib/word.h). A name is compared with the one that stood at the
  * same place of the record before. Bytes of 0x80 and above pass, as they do in yajl: whether they are
  * UTF-8 is for normalise to say.
  *
@@ -12,47 +12,31 @@
 
 #include "daemon/plain.h"
 
-#include <endian.h>
 #include <string.h>
 #include <xxhash.h>
+
+#include "daemon/text.h"
+#include "lib/word.h"
 
 struct scan {
 	const char *at, *end;
 };
-
-/* ---- bytes, eight at a time ---- */
-
-static const uint64_t ONES = UINT64_C(0x0101010101010101), HIGHS = UINT64_C(0x8080808080808080);
-
-/* The high bit of every byte that is below n (n <= 0x80), and of none before the first such byte. */
-static uint64_t below(uint64_t word, unsigned n)
-{
-	return (word - ONES * n) & ~word & HIGHS;
-}
-
-static uint64_t equal(uint64_t word, unsigned char c)
-{
-	return below(word ^ (ONES * c), 1);
-}
 
 static bool ends_text(char c)
 {
 	return c == '"' || c == '\\' || (unsigned char)c < ' ';
 }
 
-/* The first quote, backslash or control byte; `end` when there is none. */
+/* Where the text that begins at `at` ends: a quote, backslash or control byte, or the slice. */
 static const char *find_end_of_text(const char *at, const char *end)
 {
-	while (end - at >= (long)sizeof(uint64_t)) {
-		uint64_t word, found;
+	uint64_t found;
 
-		memcpy(&word, at, sizeof(word));
-		word = le64toh(word);
-		found = equal(word, '"') | equal(word, '\\') | below(word, ' ');
+	for (; end - at >= WORD_BYTES; at += WORD_BYTES) {
+		found = word_first_of_string_end(word_load(at));
 		if (found) {
 			return at + __builtin_ctzll(found) / 8;
 		}
-		at += sizeof(word);
 	}
 	while (at < end && !ends_text(*at)) {
 		at++;
@@ -135,17 +119,52 @@ static bool take_null(struct scan *s)
 	return true;
 }
 
+/*
+ * A value: take_string() that looks on its way at whether the text is folded, as text_is_folded() would,
+ * which is nearly free here.
+ */
+static bool take_text(struct scan *s, struct record_field *field)
+{
+	const char *begin = s->at + 1, *at = begin;
+	uint64_t blank = 1, word, found = 0;
+	bool folded = true;
+
+	while (!found && s->end - at >= WORD_BYTES) {
+		unsigned n = WORD_BYTES;
+
+		word = word_load(at);
+		found = word_first_of_string_end(word);
+		if (found) {
+			n = (unsigned)__builtin_ctzll(found) / 8;
+			word = word_cut(word, n);
+		}
+		folded &= word_is_folded(word, &blank);
+		at += n;
+	}
+	field->kind = JSON_STRING_VALUE;
+	if (!found) { /* the slice ends nearby */
+		return take_string(s, &field->text, &field->len);
+	}
+	if (*at != '"' || at - begin > DECODE_MAX_STRING) {
+		return false;
+	}
+	field->text = begin;
+	field->len = (size_t)(at - begin);
+	field->folded = folded && (at == begin || at[-1] != ' ');
+	s->at = at + 1;
+	return true;
+}
+
 static bool take_value(struct scan *s, struct record_field *field)
 {
 	skip_white(s);
-	field->bad_escape = false;
+	field->bad_escape = field->folded = false;
 	if (s->at == s->end) {
 		return false;
 	}
 	switch (*s->at) {
 	case '"':
-		field->kind = JSON_STRING_VALUE;
-		return take_string(s, &field->text, &field->len);
+		return take_text(s, field);
 	case 'n':
 		field->kind = JSON_NULL_VALUE;
 		field->text = "";

@@ -33,7 +33,7 @@ struct receiver {
 	struct arena arena;
 	struct field *row;
 	struct order order;
-	unsigned split_place; /* of the split column in a record */
+	struct place split_place; /* of the split column in a record */
 	enum receiver_mode mode;
 	struct spool_writer *writer; /* of the present page */
 	size_t n_message_bytes;

@@ -5,12 +5,12 @@
 #include "daemon/text.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/utf8.h"
+#include "lib/word.h"
 
 static bool is_white(uint32_t c)
 {
@@ -91,43 +91,19 @@ enum text_fault text_fold(const char *text, size_t len, char *out, size_t *ret_l
 	return fault;
 }
 
-static const uint64_t ONES = UINT64_C(0x0101010101010101);
-
-/* The high bit of each byte of a word that is zero. */
-static uint64_t zeros(uint64_t word)
-{
-	return ~(((word & ONES * 0x7f) + ONES * 0x7f) | word | ONES * 0x7f);
-}
-
-/*
- * Eight bytes, the first in the lowest place: ASCII without control bytes, and no blank behind
- * another. *blank says so of the byte before them, and of the last of them.
- */
-static bool is_folded_word(uint64_t word, uint64_t *blank)
-{
-	uint64_t blanks = zeros(word ^ (ONES * ' ')) >> 7;
-	uint64_t beyond = word | ~(word + ONES * (0x80 - ' '));
-	bool ok = (beyond & ONES * 0x80) == 0 && (blanks & (blanks << 8 | *blank)) == 0;
-
-	*blank = blanks >> 56;
-	return ok;
-}
-
 bool text_is_folded(const char *text, size_t len)
 {
-	uint64_t word, blank = 1; /* a blank at the begin is one too many */
+	uint64_t word = 0, blank = 1; /* a blank at the begin is one too many */
 	bool ok = len == 0 || text[len - 1] != ' ';
 	size_t at = 0;
 
-	for (; ok && len - at >= sizeof(word); at += sizeof(word)) {
-		memcpy(&word, text + at, sizeof(word));
-		ok = is_folded_word(le64toh(word), &blank);
+	for (; ok && len - at >= WORD_BYTES; at += WORD_BYTES) {
+		ok = word_is_folded(word_load(text + at), &blank);
 	}
-	word = ONES * 'x';
-	for (; at < len; len--) {
-		word = word << 8 | (unsigned char)text[len - 1];
+	for (size_t i = len; i > at; i--) {
+		word = word << 8 | (unsigned char)text[i - 1];
 	}
-	return ok && is_folded_word(word, &blank);
+	return ok && word_is_folded(word_cut(word, (unsigned)(len - at)), &blank);
 }
 
 /* One character, or one byte that is none, as text_quote() shows it. Returns the bytes it took. */

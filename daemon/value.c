@@ -206,7 +206,7 @@ static int read_text(struct value *v)
 		if (field->bad_escape) {
 			return reject(v, REJECT_BAD_TEXT, "has half a surrogate pair");
 		}
-		if (text_is_folded(field->text, field->len)) {
+		if (field->folded || text_is_folded(field->text, field->len)) {
 			v->text = field->text;
 			v->len = field->len;
 			break;

@@ -32,7 +32,7 @@ static bool over_limit(const struct buffer *buffer, size_t n)
 	       (buffer->limit && buffer->len + n > buffer->limit);
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t n)
+char *buffer_grow(struct buffer *buffer, size_t n)
 {
 	size_t size = buffer->size ? buffer->size : BUFFER_FIRST_BYTES;
 	char *data;
@@ -54,25 +54,6 @@ char *buffer_reserve(struct buffer *buffer, size_t n)
 		buffer->size = size;
 	}
 	return buffer->data + buffer->len;
-}
-
-void buffer_grown(struct buffer *buffer, size_t n)
-{
-	buffer->len += n;
-	buffer->data[buffer->len] = '\0';
-}
-
-void buffer_append(struct buffer *buffer, const void *data, size_t len)
-{
-	char *room = buffer_reserve(buffer, len);
-
-	if (!room) {
-		return;
-	}
-	if (len > 0) {
-		memcpy(room, data, len);
-	}
-	buffer_grown(buffer, len);
 }
 
 void buffer_append_str(struct buffer *buffer, const char *str)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/attr.h"
 
@@ -28,11 +29,39 @@ void buffer_fini(struct buffer *buffer);
 /* Empty it and forget a failure; the memory stays for the next use. */
 void buffer_clear(struct buffer *buffer);
 
-/* Room for `n` more bytes; NULL when that fails. What is written there counts after buffer_grown(). */
-char *buffer_reserve(struct buffer *buffer, size_t n);
-void buffer_grown(struct buffer *buffer, size_t n);
+/* Only for buffer_reserve(): where there is not room enough. */
+char *buffer_grow(struct buffer *buffer, size_t n);
 
-void buffer_append(struct buffer *buffer, const void *data, size_t len);
+/*
+ * Room for `n` more bytes; NULL when that fails. What is written there counts after buffer_grown().
+ * These three are called for every field of every row, so they are inline.
+ */
+static inline char *buffer_reserve(struct buffer *buffer, size_t n)
+{
+	if (n < buffer->size - buffer->len && !buffer->limit && !buffer->failed) {
+		return buffer->data + buffer->len;
+	}
+	return buffer_grow(buffer, n);
+}
+
+static inline void buffer_grown(struct buffer *buffer, size_t n)
+{
+	buffer->len += n;
+	buffer->data[buffer->len] = '\0';
+}
+
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t len)
+{
+	char *room = buffer_reserve(buffer, len);
+
+	if (room) {
+		if (len > 0) {
+			memcpy(room, data, len);
+		}
+		buffer_grown(buffer, len);
+	}
+}
+
 void buffer_append_str(struct buffer *buffer, const char *str);
 void buffer_append_char(struct buffer *buffer, char c);
 void buffer_printf(struct buffer *buffer, const char *format, ...) printf_like(2, 3);

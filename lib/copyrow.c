@@ -33,18 +33,13 @@ void copyrow_begin(struct buffer *out, unsigned n_fields)
 
 void copyrow_field(struct buffer *out, struct field field)
 {
-	uint32_t length = htobe32((uint32_t)field.len);
-	size_t n = field.len > 0 ? (size_t)field.len : 0;
-	char *at = buffer_reserve(out, LENGTH_BYTES + n);
+	size_t bytes = copyrow_field_bytes(field);
+	char *at = buffer_reserve(out, bytes);
 
-	if (!at) {
-		return;
+	if (at) {
+		copyrow_put(at, field);
+		buffer_grown(out, bytes);
 	}
-	memcpy(at, &length, LENGTH_BYTES);
-	if (n > 0) {
-		memcpy(at + LENGTH_BYTES, field.data, n);
-	}
-	buffer_grown(out, LENGTH_BYTES + n);
 }
 
 void copyrow_null(struct buffer *out)

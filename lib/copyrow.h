@@ -53,6 +53,25 @@ struct field field_int8(int64_t v, unsigned char store[static 8]);
 struct field field_date(int32_t day, unsigned char store[static 4]);
 struct field field_timestamp(int64_t us, unsigned char store[static 8]);
 
+/* A field as copyrow_field() writes it, where there is room: how many bytes, and behind them. */
+static inline size_t copyrow_field_bytes(struct field field)
+{
+	return sizeof(uint32_t) + (field.len > 0 ? (size_t)field.len : 0);
+}
+
+static inline char *copyrow_put(char *at, struct field field)
+{
+	uint32_t length = htobe32((uint32_t)field.len);
+
+	memcpy(at, &length, sizeof(length));
+	at += sizeof(length);
+	if (field.len > 0) {
+		memcpy(at, field.data, (size_t)field.len);
+		at += field.len;
+	}
+	return at;
+}
+
 /*
  * And back; the field must not be NULL and must have the type's length (asserted). Integers are
  * read for every comparison of a sort, so they are inline.

@@ -64,30 +64,30 @@ static int grow(struct idset_shard *shard)
 	return 0;
 }
 
-int idset_add(struct idset *set, uint64_t hash)
+int idset_add(struct idset *set, uint64_t hash, unsigned marks)
 {
 	uint64_t member = member_of(hash);
 	struct idset_shard *shard = &set->shards[member >> 58];
 	uint64_t *slot;
+	int had;
 
 	if (is_full(shard) && grow(shard) < 0) {
 		return -ENOMEM;
 	}
 	slot = find(shard, member);
-	if (!*slot) {
-		*slot = member;
-		shard->used++;
-	}
-	return 0;
+	had = (int)(*slot & IDSET_MARKS);
+	shard->used += !*slot;
+	*slot |= member | marks;
+	return had;
 }
 
-unsigned idset_mark(struct idset *set, uint64_t hash, unsigned marks)
+unsigned idset_mark(struct idset *set, uint64_t hash, unsigned add, unsigned remove)
 {
 	uint64_t member = member_of(hash);
 	uint64_t *slot = find(&set->shards[member >> 58], member);
 	unsigned had = *slot & IDSET_MARKS;
 
-	*slot |= marks;
+	*slot = (*slot & ~(uint64_t)remove) | add;
 	return had;
 }
 

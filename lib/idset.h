@@ -3,7 +3,7 @@
 /*
  * A set of many 64-bit hashes, at about 11 bytes each. SPDX-License-Identifier: Apache-2.0
  *
- * The lowest two bits of a hash are not kept: in their place each member has two marks. Two hashes
+ * The lowest three bits of a hash are not kept: in their place each member has three marks. Two hashes
  * that differ in these bits alone are one member. No deletion. 64 shards grow one by one and by a
  * fifth, so that growing never needs the set twice.
  */
@@ -13,7 +13,13 @@
 
 #include "lib/attr.h"
 
-enum { IDSET_MARK_1 = 1, IDSET_MARK_2 = 2, IDSET_MARKS = 3, IDSET_SHARDS = 64 };
+enum {
+	IDSET_MARK_1 = 1,
+	IDSET_MARK_2 = 2,
+	IDSET_MARK_3 = 4,
+	IDSET_MARKS = 7,
+	IDSET_SHARDS = 64,
+};
 
 struct idset_shard {
 	uint64_t *slots; /* 0 is empty */
@@ -27,11 +33,11 @@ struct idset {
 
 void idset_fini(struct idset *set);
 
-/* Make it a member, unmarked if it was none. 0 or -ENOMEM. */
-int idset_add(struct idset *set, uint64_t hash) must_check;
+/* Make it a member and add marks; returns those it had (0 if it was no member), or -ENOMEM. */
+int idset_add(struct idset *set, uint64_t hash, unsigned marks) must_check;
 
-/* Add marks to a member; returns those it had. The hash must be a member. */
-unsigned idset_mark(struct idset *set, uint64_t hash, unsigned marks);
+/* Add marks to a member and take others off; returns those it had. The hash must be a member. */
+unsigned idset_mark(struct idset *set, uint64_t hash, unsigned add, unsigned remove);
 
 /* Take marks off all members. */
 void idset_unmark(struct idset *set, unsigned marks);

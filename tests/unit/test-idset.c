@@ -29,24 +29,25 @@ static void test_marks(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5000; i++) {
 		/* Some close together, all in one shard, and the ones at the ends. */
-		hashes[i] = i < 1000 ? (uint64_t)i * 4 : i < 2000 ? UINT64_MAX - 4 * i
+		hashes[i] = i < 1000 ? (uint64_t)i * 8 : i < 2000 ? UINT64_MAX - 8 * i
 								  : random_next(&random);
-		assert_int_equal(idset_add(&set, hashes[i]), 0);
+		assert_int_equal(idset_add(&set, hashes[i], 0), 0);
 		if (i > 0 && i % 2) {
-			assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_1), 0);
+			assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_1, 0), 0);
 		}
 	}
 	for (unsigned i = 1; i < 5000; i++) {
-		assert_int_equal(idset_add(&set, hashes[i]), 0); /* again: keeps its marks */
-		assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_2), i % 2 && i != 1 ? 1 : i % 2);
+		/* again: keeps its marks */
+		assert_int_equal(idset_add(&set, hashes[i], IDSET_MARK_3), i % 2);
+		assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_2, IDSET_MARK_3), 4 + i % 2);
 	}
 	idset_unmark(&set, IDSET_MARK_1);
 	for (unsigned i = 2; i < 5000; i++) {
-		assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_1), IDSET_MARK_2);
+		assert_int_equal(idset_mark(&set, hashes[i], IDSET_MARK_1, 0), IDSET_MARK_2);
 	}
 	idset_clear(&set);
-	assert_int_equal(idset_add(&set, hashes[7]), 0);
-	assert_int_equal(idset_mark(&set, hashes[7], 0), 0);
+	assert_int_equal(idset_add(&set, hashes[7], 0), 0);
+	assert_int_equal(idset_mark(&set, hashes[7], 0, 0), 0);
 	idset_fini(&set);
 	assert_int_equal(idset_memory_bytes(&set), sizeof(set));
 }
@@ -57,11 +58,11 @@ static void test_low_bits(void **state)
 	struct idset set = {0};
 
 	(void)state;
-	assert_int_equal(idset_add(&set, 0), 0);
-	assert_int_equal(idset_mark(&set, 0, IDSET_MARK_2), 0);
-	assert_int_equal(idset_mark(&set, 3, 0), IDSET_MARK_2);
-	assert_int_equal(idset_add(&set, 8), 0);
-	assert_int_equal(idset_mark(&set, 8, 0), 0);
+	assert_int_equal(idset_add(&set, 0, 0), 0);
+	assert_int_equal(idset_mark(&set, 0, IDSET_MARK_2, 0), 0);
+	assert_int_equal(idset_mark(&set, 3, 0, 0), IDSET_MARK_2);
+	assert_int_equal(idset_add(&set, 16, 0), 0);
+	assert_int_equal(idset_mark(&set, 16, 0, 0), 0);
 	idset_fini(&set);
 }
 
