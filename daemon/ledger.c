@@ -292,7 +292,8 @@ void ledger_finish_run(struct pg *pg, const char *fence, const struct ledger_run
 		" SELECT $1::bigint, $2, $3, $4, " SQL_TIME(5) ", $6::int, $7, $8, $9, " SQL_TIME(10)
 		" FROM fence"
 		" ON CONFLICT (id) DO UPDATE SET state = excluded.state, code = excluded.code,"
-		" error = excluded.error, finished_at = excluded.finished_at",
+		" error = excluded.error, finished_at = excluded.finished_at,"
+		" slices = excluded.slices", /* there were more, or fewer, than planned */
 		&p, on_result, arg);
 }
 

@@ -20,6 +20,9 @@
  *   - The spool cannot take it (disk full): the slice fails here and nothing is booked.
  *   - The database is down: the run waits as `spooled`; its slices are safe on disk.
  *   - Canceled (shutdown): the slice in work ends as canceled, those not begun are not tried.
+ *
+ * A run that gives way (healing) ends behind its present slice when another run waits, or when the
+ * portal would not serve that slice: what it had not begun is not part of it any more.
  */
 
 #include "daemon/run_private.h"
@@ -206,6 +209,7 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 	}
 	if (error_is_set(&result->error)) {
 		run_keep_error(run, &result->error);
+		run->refused = true;
 		if (result->error.class != ERROR_RETRY) {
 			run->stop = result->error;
 		}
@@ -281,12 +285,24 @@ static void skip_slice(struct run *run, struct slice *slice)
 	slice_fetched(run, &why);
 }
 
+/* Nothing was begun of what is cut off here: wholes stand behind their parts. */
+static bool is_over_early(const struct run *run)
+{
+	const struct slice *slice = &run->slices[run->next];
+
+	return run->gives_way && run->next > 0 && slice->phase == SLICE_PLANNED &&
+	       !slice->split_value && (run->refused || !TAILQ_EMPTY(&run->runner->queue));
+}
+
 void run_step(struct run *run)
 {
 	struct slice *slice;
 	struct error error = {.class = ERROR_NONE};
 	int r;
 
+	if (run->next < run->info.n_slices && is_over_early(run)) {
+		run->info.n_slices = run->next;
+	}
 	if (run->next == run->info.n_slices) {
 		end_of_fetching(run);
 		return;

@@ -60,6 +60,14 @@ int runner_new(const struct runner_options *options, struct runner **ret) must_c
 int64_t runner_add(struct runner *runner, const struct source *source, const char *trigger,
 	const struct plan_slice *slices, unsigned n_slices);
 
+/*
+ * The same for holes, with the trigger "heal": only while no other run is queued or fetched; and it
+ * gives way to one that comes later, behind the slice that is being fetched, as it does when the
+ * portal refuses a slice. What it had not begun is then not part of it.
+ */
+int64_t runner_heal(struct runner *runner, const struct source *source,
+	const struct plan_slice *slices, unsigned n_slices);
+
 /* The loader is done with a slice (of any run, also one of an earlier process: ignored). */
 void runner_settle(struct runner *runner, const struct load_result *result,
 	const struct error *error);

@@ -4,6 +4,7 @@
  * A run as others may see it: what is reported of it. SPDX-License-Identifier: Apache-2.0
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/fetch.h"
@@ -15,6 +16,7 @@ struct run_info {
 	int64_t id;
 	const struct source *source;
 	const char *trigger;
+	bool heals; /* holes; no tick of the schedule */
 	const char *slice; /* being fetched, or NULL */
 	int64_t started_us, finished_us; /* 0: not yet */
 	unsigned n_slices, n_settled;

@@ -43,6 +43,7 @@ struct run {
 	unsigned next; /* slice to fetch */
 	struct fetch *fetch;
 	bool spooled; /* all fetched */
+	bool gives_way, refused;
 };
 
 TAILQ_HEAD(run_list, run);

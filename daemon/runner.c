@@ -85,25 +85,46 @@ static int64_t new_id(struct runner *runner)
 	return runner->last_id;
 }
 
-bool runner_has(const struct runner *runner, const struct source *source)
+static bool is_of(const struct run *run, const struct source *source)
+{
+	return strcmp(run->info.source->label, source->label) == 0;
+}
+
+static bool is_queued(const struct runner *runner, const struct source *source)
 {
 	const struct run *run;
 
 	TAILQ_FOREACH (run, &runner->queue, entry) {
-		if (strcmp(run->info.source->label, source->label) == 0) {
+		if (is_of(run, source)) {
 			return true;
 		}
 	}
-	return runner->fetching &&
-	       strcmp(runner->fetching->info.source->label, source->label) == 0;
+	return false;
 }
 
-int64_t runner_add(struct runner *runner, const struct source *source, const char *trigger,
-	const struct plan_slice *slices, unsigned n_slices)
+bool runner_has(const struct runner *runner, const struct source *source)
+{
+	return is_queued(runner, source) ||
+	       (runner->fetching && is_of(runner->fetching, source));
+}
+
+/* A run that gives way does not keep another of its source from being asked for. */
+static bool is_refused(const struct runner *runner, const struct source *source, bool gives_way)
+{
+	const struct run *now = runner->fetching;
+
+	return runner->closing ||
+	       (gives_way ? runner_is_fetching(runner)
+			  : is_queued(runner, source) ||
+				    (now && is_of(now, source) && !now->gives_way));
+}
+
+static int64_t add_run(struct runner *runner, const struct source *source, const char *trigger,
+	const struct plan_slice *slices, unsigned n_slices, bool gives_way)
 {
 	struct run *run;
 
-	if (runner->closing || n_slices == 0 || runner_has(runner, source)) {
+	if (n_slices == 0 || is_refused(runner, source, gives_way)) {
 		return 0;
 	}
 	run = calloc(1, sizeof(*run));
@@ -119,6 +140,7 @@ int64_t runner_add(struct runner *runner, const struct source *source, const cha
 		run->slices[i].plan = slices[i];
 	}
 	run->runner = runner;
+	run->gives_way = gives_way;
 	run->config = config_ref(runner->options.config);
 	snprintf(run->trigger, sizeof(run->trigger), "%s", trigger);
 	run->info = (struct run_info){
@@ -128,10 +150,23 @@ int64_t runner_add(struct runner *runner, const struct source *source, const cha
 		.n_slices = n_slices,
 		.newest_day = INT32_MIN,
 		.state = RUN_RUNNING,
+		.heals = gives_way,
 	};
 	TAILQ_INSERT_TAIL(&runner->queue, run, entry);
 	runner_kick(runner);
 	return run->info.id;
+}
+
+int64_t runner_add(struct runner *runner, const struct source *source, const char *trigger,
+	const struct plan_slice *slices, unsigned n_slices)
+{
+	return add_run(runner, source, trigger, slices, n_slices, false);
+}
+
+int64_t runner_heal(struct runner *runner, const struct source *source,
+	const struct plan_slice *slices, unsigned n_slices)
+{
+	return add_run(runner, source, "heal", slices, n_slices, true);
 }
 
 void runner_settle(struct runner *runner, const struct load_result *result,

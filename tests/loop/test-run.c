@@ -274,6 +274,16 @@ static int64_t ask(struct world *world, unsigned n_days)
 	return runner_add(world->runner, history(world), "test", slices, n_days);
 }
 
+static int64_t heal(struct world *world, unsigned n_days)
+{
+	struct plan_slice slices[4];
+
+	for (unsigned i = 0; i < n_days; i++) {
+		plan_day(DAY - 20 - (int32_t)i, &slices[i]);
+	}
+	return runner_heal(world->runner, history(world), slices, n_days);
+}
+
 static void until_ended(struct world *world)
 {
 	unsigned n = world->n_ended + 1;
@@ -370,6 +380,54 @@ static void test_ids_rise(void **state)
 	process_end(world);
 }
 
+/* The scheduled run of the same source begins behind the slice that healing is at. */
+static void test_healing_gives_way(void **state)
+{
+	struct world *world = *state;
+	int64_t healing, asked;
+
+	process_begin(world);
+	healing = heal(world, 4);
+	assert_true(healing > 0);
+	assert_int_equal(heal(world, 1), 0);
+	while (!runner_fetching(world->runner)) {
+		uv_run(&world->loop, UV_RUN_ONCE);
+	}
+	asked = ask(world, 1);
+	assert_true(asked > healing);
+	assert_int_equal(ask(world, 1), 0);
+	assert_int_equal(heal(world, 1), 0); /* others go first */
+	until_ended(world);
+	assert_int_equal(world->ended.id, healing);
+	assert_true(world->ended.heals);
+	assert_int_equal(world->ended.state, RUN_SUCCESS);
+	assert_int_equal(world->ended.n_slices, 1);
+	until_ended(world);
+	assert_int_equal(world->ended.id, asked);
+	assert_false(world->ended.heals);
+	while (!loader_is_idle(world->loader)) {
+		uv_run(&world->loop, UV_RUN_ONCE);
+	}
+	process_end(world);
+	assert_int_equal(postgres_number(world->postgres,
+				 "SELECT slices FROM ogdsync.run WHERE trigger = 'heal'"),
+		1);
+}
+
+static void test_healing_ends_where_it_is_refused(void **state)
+{
+	struct world *world = *state;
+
+	world->refuse = true;
+	process_begin(world);
+	assert_true(heal(world, 4) > 0);
+	until_ended(world);
+	assert_int_equal(world->ended.state, RUN_FAILED);
+	assert_int_equal(world->ended.n_slices, 1);
+	assert_int_equal(world->n_fetched, 1);
+	process_end(world);
+}
+
 /* Stop after n turns, then let another process finish what is left. */
 static void stop_at(struct world *world, unsigned n, bool *ret_ended)
 {
@@ -443,6 +501,8 @@ int main(void)
 		stage_test(test_two_days_end_as_success),
 		stage_test(test_refused_key_stops_the_run),
 		stage_test(test_ids_rise),
+		stage_test(test_healing_gives_way),
+		stage_test(test_healing_ends_where_it_is_refused),
 		stage_test(test_stop_at_each_turn),
 		stage_test(test_database_away_then_back),
 	};
