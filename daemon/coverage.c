@@ -263,3 +263,54 @@ bool coverage_is_hole(const struct cover_row *best)
 {
 	return !best || (best->state != COVER_COMPLETE && best->state != COVER_EMPTY);
 }
+
+/* ---- what is due ---- */
+
+static int32_t last_day_over(const struct cover_list *list, int64_t now_us)
+{
+	int64_t us = now_us - coverage_over_us(-1, list->day_ends_s);
+
+	return (int32_t)(us >= 0 ? us / DAY_US : (us - DAY_US + 1) / DAY_US) - 1;
+}
+
+bool coverage_range(const struct cover_list *list, int32_t due_from, int64_t now_us,
+	int32_t *ret_from, int32_t *ret_to)
+{
+	*ret_from = list->n > 0 && list->rows[0].day < due_from ? list->rows[0].day : due_from;
+	*ret_to = last_day_over(list, now_us);
+	return *ret_from <= *ret_to;
+}
+
+bool coverage_is_due(const struct cover_list *list, int32_t day, int32_t due_from, int64_t now_us)
+{
+	int32_t first = list->n > 0 ? list->rows[0].day : INT32_MAX;
+
+	if (day > last_day_over(list, now_us)) {
+		return false;
+	}
+	return day >= due_from || (due_from == INT32_MAX && day >= first) ||
+	       coverage_day(list, day);
+}
+
+void coverage_count(const struct cover_list *list, int32_t due_from, int64_t now_us,
+	struct cover_counts *ret)
+{
+	int32_t from, to;
+
+	*ret = (struct cover_counts){.newest = INT32_MIN};
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->rows[i].received > 0) {
+			ret->newest = list->rows[i].day;
+		}
+	}
+	if (!coverage_range(list, due_from, now_us, &from, &to)) {
+		return;
+	}
+	for (int32_t day = from; day <= to; day++) {
+		const struct cover_row *row = coverage_day(list, day);
+
+		if (coverage_is_due(list, day, due_from, now_us)) {
+			ret->days[row ? row->state : COVER_MISSING]++;
+		}
+	}
+}

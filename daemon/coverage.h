@@ -46,6 +46,9 @@ struct cover_row {
 	int64_t checked_us;
 };
 
+/* Data dates that can be: 0001-01-01 to 9999-12-31. */
+enum { COVERAGE_FIRST_DAY = -719162, COVERAGE_LAST_DAY = 2932896 };
+
 /* A data date is over at `day_ends_s` of the next day in India. */
 int64_t coverage_over_us(int32_t day, unsigned day_ends_s);
 
@@ -84,3 +87,19 @@ bool coverage_is_weak(const struct cover_list *list, int32_t day, int64_t now_us
 
 /* A day without a row, or whose rows are no proof. Only for a day that is over and was due. */
 bool coverage_is_hole(const struct cover_row *best);
+
+/* A day that should have rows by now: it is over, and since `due_from` or known. */
+bool coverage_is_due(const struct cover_list *list, int32_t day, int32_t due_from, int64_t now_us);
+
+struct cover_counts {
+	unsigned days[N_COVER_STATES]; /* due days by the state of their best row, or missing */
+	int32_t newest;                /* day with rows; INT32_MIN none */
+};
+
+/* All days that are known or due since `due_from` (INT32_MAX: only those between known ones). */
+void coverage_count(const struct cover_list *list, int32_t due_from, int64_t now_us,
+	struct cover_counts *ret);
+
+/* The first day that is known or due, and the last one that is over; false: there is none. */
+bool coverage_range(const struct cover_list *list, int32_t due_from, int64_t now_us,
+	int32_t *ret_from, int32_t *ret_to) must_check;

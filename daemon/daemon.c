@@ -100,8 +100,12 @@ static void on_run_end(void *arg, const struct run_info *run)
 	struct daemon *daemon = arg;
 
 	report_ended(daemon->report, run);
-	schedule_ended(daemon->schedule, run->source, schedule_end_of(run->state),
-		clock_wall_us(daemon->clock));
+	if (run->heals) {
+		daemon_heal_ended(daemon, run);
+	} else {
+		schedule_ended(daemon->schedule, run->source, schedule_end_of(run->state),
+			clock_wall_us(daemon->clock));
+	}
 	worse(daemon, exit_code_of_run(run));
 	daemon_save_marks(daemon, run);
 	daemon_check_once(daemon);
@@ -130,7 +134,9 @@ static void on_loader_idle(void *arg)
 
 	if (runner_is_idle(daemon->runner)) {
 		malloc_trim(0);
+		daemon_heal_soon(daemon); /* now the books have it all */
 	}
+	daemon_heal_look(daemon);
 	daemon_check_once(daemon);
 }
 
@@ -147,7 +153,9 @@ static void on_database(void *arg, enum loader_state state, const struct error *
 	if (state == LOADER_UP) {
 		reader_start(daemon->reader);
 		daemon_recheck_loaded(daemon);
+		daemon_heal_soon(daemon);
 	}
+	daemon_heal_look(daemon);
 	daemon_check_once(daemon);
 }
 
@@ -167,6 +175,8 @@ static void on_lease(void *arg)
 	}
 	report_lease(daemon->report, reader_lease(daemon->reader));
 	loader_wake(daemon->loader);
+	daemon_heal_soon(daemon);
+	daemon_heal_look(daemon);
 	daemon_check_once(daemon);
 }
 
@@ -217,10 +227,14 @@ static void on_once_timeout(uv_timer_t *timer)
 
 /* ---- the schedule ---- */
 
-/* In the zone of the schedule. */
 int32_t daemon_day(const struct daemon *daemon, int64_t us)
 {
 	return (int32_t)civil_day_of_second(zone_to_local(daemon->zone, us / 1000000));
+}
+
+int64_t daemon_day_begin_us(const struct daemon *daemon, int64_t us)
+{
+	return zone_to_utc(daemon->zone, (int64_t)daemon_day(daemon, us) * DAY_SECONDS) * 1000000;
 }
 
 static int request_run(struct daemon *daemon, const struct source *source, const char *trigger,
@@ -258,6 +272,7 @@ static void on_tick(uv_timer_t *timer)
 		(void)request_run(daemon, due.source, due.trigger, due.since_us);
 	}
 	daemon_end_interrupted(daemon);
+	daemon_heal_look(daemon);
 	spool_prune(daemon->spool, now_us);
 	uv_timer_start(timer, on_tick, schedule_sleep_ms(daemon->schedule, now_us) + 1, 0);
 }

@@ -2,7 +2,8 @@
 
 /*
  * The insides of the daemon, for its own files: daemon.c (life), daemon_state.c (state.json),
- * daemon_spool.c (what an earlier process left), daemon_http.c (what is asked over HTTP).
+ * daemon_spool.c (what an earlier process left), daemon_heal.c (holes), daemon_http.c (what is asked
+ * over HTTP).
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -10,6 +11,7 @@
 #include <uv.h>
 
 #include "daemon/api.h"
+#include "daemon/coverage.h"
 #include "daemon/daemon.h"
 #include "daemon/loader.h"
 #include "daemon/portal.h"
@@ -24,6 +26,14 @@
 #include "lib/zone.h"
 
 enum { N_DAEMON_SIGNALS = 4 };
+
+/* Where the present round of healing stands, and when the next one may be. */
+struct daemon_heal {
+	bool asking, told;
+	unsigned n_left, dataset, source;
+	struct cover_list list; /* of the dataset */
+	uint64_t look_ms, pause_ms, wait_ms; /* monotonic; wait_ms: the last pause */
+};
 
 struct daemon {
 	struct daemon_options options;
@@ -42,6 +52,7 @@ struct daemon {
 	struct httpd *httpd;
 	struct api api;
 	struct report_now now;
+	struct daemon_heal heal;
 	uv_timer_t tick;  /* schedule; with `once`, its time limit */
 	uv_timer_t limit; /* of stopping */
 	uv_signal_t signals[N_DAEMON_SIGNALS];
@@ -55,7 +66,9 @@ struct daemon {
 
 /* daemon.c */
 void daemon_check_once(struct daemon *daemon);
+/* In the zone of the schedule: the day of a moment, and when it began. */
 int32_t daemon_day(const struct daemon *daemon, int64_t us);
+int64_t daemon_day_begin_us(const struct daemon *daemon, int64_t us);
 
 /* daemon_state.c: remember, and write state.json when it can be */
 void daemon_save_state(struct daemon *daemon);
@@ -68,6 +81,11 @@ void daemon_restore_schedule(struct daemon *daemon);
 void daemon_end_interrupted(struct daemon *daemon); /* what no fetch will go on with */
 int daemon_take_over_spool(struct daemon *daemon, struct error *error);
 void daemon_recheck_loaded(struct daemon *daemon);
+
+/* daemon_heal.c */
+void daemon_heal_look(struct daemon *daemon); /* if a round is due */
+void daemon_heal_soon(struct daemon *daemon); /* one is: something changed */
+void daemon_heal_ended(struct daemon *daemon, const struct run_info *run);
 
 /* daemon_http.c */
 int daemon_listen(struct daemon *daemon, struct error *error);

@@ -42,7 +42,7 @@ void daemon_save_marks(struct daemon *daemon, const struct run_info *run)
 {
 	struct state_source *source;
 
-	if (daemon->state && !daemon->stopping && run->state != RUN_CANCELED) {
+	if (daemon->state && !daemon->stopping && run->state != RUN_CANCELED && !run->heals) {
 		source = state_doc_source(state_doc(daemon->state), run->source);
 		schedule_save(daemon->schedule, run->source, &source->mark);
 		source->mark.attempt_us = clock_wall_us(daemon->clock); /* also if it only waits */

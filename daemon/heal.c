@@ -47,7 +47,7 @@ enum heal_need heal_need(const struct heal_request *request, int32_t day, int64_
 	const struct cover_row *own = coverage_of(request->coverage, day, source->name);
 
 	*ret_from_us = 0;
-	if (day < source->heal.from_day || day > heal_last_day(request) ||
+	if ((day < source->heal.from_day && !own) || day > heal_last_day(request) ||
 		request->now_us < coverage_over_us(day, request->coverage->day_ends_s)) {
 		return HEAL_NOT;
 	}
@@ -60,6 +60,14 @@ enum heal_need heal_need(const struct heal_request *request, int32_t day, int64_
 		*ret_from_us = own->next_try_us;
 	}
 	return own && own->tries > 0 ? HEAL_AGAIN : HEAL_FIRST;
+}
+
+static int32_t first_day(const struct heal_request *request)
+{
+	const struct cover_list *coverage = request->coverage;
+	int32_t from = request->source->heal.from_day;
+
+	return coverage->n > 0 && coverage->rows[0].day < from ? coverage->rows[0].day : from;
 }
 
 static enum heal_need need_now(const struct heal_request *request, int32_t day)
@@ -76,7 +84,7 @@ static unsigned room_for_tried(const struct heal_request *request, unsigned left
 	unsigned n_first = 0, half = request->source->heal.max_slices_per_day / 2;
 	unsigned spent_first = request->spent - request->spent_tried, kept;
 
-	for (int32_t day = heal_last_day(request); day >= request->source->heal.from_day; day--) {
+	for (int32_t day = heal_last_day(request); day >= first_day(request); day--) {
 		n_first += need_now(request, day) == HEAL_FIRST;
 	}
 	kept = half > spent_first ? half - spent_first : 0;
@@ -94,7 +102,7 @@ unsigned heal_plan(const struct heal_request *request, int32_t *days, unsigned m
 	}
 	room = room_for_tried(request, left);
 	for (int32_t day = heal_last_day(request);
-		day >= request->source->heal.from_day && n < left && n < max; day--) {
+		day >= first_day(request) && n < left && n < max; day--) {
 		enum heal_need need = need_now(request, day);
 
 		if (need == HEAL_FIRST || (need == HEAL_AGAIN && room > 0)) {
@@ -103,4 +111,18 @@ unsigned heal_plan(const struct heal_request *request, int32_t *days, unsigned m
 		}
 	}
 	return n;
+}
+
+int32_t heal_due_from(const struct dataset *dataset)
+{
+	int32_t from = INT32_MAX;
+
+	for (unsigned i = 0; i < dataset->n_sources; i++) {
+		const struct source_heal *heal = &dataset->sources[i].heal;
+
+		if (heal->enabled && heal->from_day < from) {
+			from = heal->from_day;
+		}
+	}
+	return from;
 }

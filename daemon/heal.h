@@ -3,8 +3,8 @@
 /*
  * Which holes of a source to fetch now. Pure. SPDX-License-Identifier: Apache-2.0
  *
- * A hole is a data date since `heal.from` that is over and older than the look-back of the schedule,
- * and for which no source has a proof. The newest come first, as many as the day's budget has left;
+ * A hole is a data date since `heal.from` (or before, if the books name it) that is over and older than
+ * the look-back of the schedule, and for which no source has a proof. The newest come first, as many as the day's budget has left;
  * half of it is kept for holes that were never tried.
  */
 
@@ -16,7 +16,7 @@
 
 struct heal_request {
 	const struct source *source;
-	const struct cover_list *coverage; /* of its dataset, since heal.from */
+	const struct cover_list *coverage; /* of its dataset, all days */
 	int64_t now_us;
 	int32_t today;        /* in the zone of the schedule */
 	unsigned spent;       /* slices fetched by healing today */
@@ -40,3 +40,6 @@ int32_t heal_last_day(const struct heal_request *request);
 
 /* The days to fetch now, the newest first; returns how many were written. */
 unsigned heal_plan(const struct heal_request *request, int32_t *days, unsigned max);
+
+/* The first day on which the dataset's data are due; INT32_MAX: not said. */
+int32_t heal_due_from(const struct dataset *dataset);

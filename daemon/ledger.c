@@ -9,11 +9,6 @@
 
 #include "daemon/ledger_private.h"
 
-/* What ledger_read_cover() reads. */
-#define SQL_COVER                                                                                  \
-	"state, expected, received, distinct_rows, quarantined, code, attempts, tries, zeros, "    \
-	SQL_US("zero_at") ", " SQL_US("next_try") ", run, " SQL_US("checked_at")
-
 static void add_counts(struct params *params, const struct row_counts *counts)
 {
 	add_number(params, (int64_t)counts->received);
@@ -102,80 +97,6 @@ void ledger_add_slice(struct pg *pg, const struct spool_header *header,
 		" updated, unchanged, duplicate, quarantined)"
 		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
 		" " SQL_TIME(12) ", " SQL_TIME(13) ", $14, $15, $16, $17, $18, $19)",
-		p.list, p.n, on_result, arg);
-}
-
-void ledger_find_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	pg_result_fn on_result, void *arg)
-{
-	struct params p = {.n = 0};
-
-	add_text(&p, dataset);
-	add_text(&p, source);
-	add_text(&p, slice);
-	pg_query(pg,
-		"SELECT " SQL_COVER " FROM ogdsync.coverage"
-		" WHERE dataset = $1 AND source = $2 AND slice = $3",
-		p.list, p.n, on_result, arg);
-}
-
-void ledger_read_cover(const struct pg_result *result, int i, struct cover_row *ret)
-{
-	*ret = (struct cover_row){
-		.day = INT32_MIN,
-		.state = COVER_MISSING,
-		.expected = pg_is_null(result, i, 1) ? -1 : pg_i64(result, i, 1),
-		.received = (uint64_t)pg_i64(result, i, 2),
-		.distinct = (uint64_t)pg_i64(result, i, 3),
-		.quarantined = (uint64_t)pg_i64(result, i, 4),
-		.attempts = (unsigned)pg_i64(result, i, 6),
-		.tries = (unsigned)pg_i64(result, i, 7),
-		.zeros = (unsigned)pg_i64(result, i, 8),
-		.zero_us = pg_i64(result, i, 9),
-		.next_try_us = pg_i64(result, i, 10),
-		.run = pg_i64(result, i, 11),
-		.checked_us = pg_i64(result, i, 12),
-	};
-	/* A word that a later version has added is no proof for this one. */
-	(void)!cover_state_parse(pg_value(result, i, 0), &ret->state);
-	snprintf(ret->code, sizeof(ret->code), "%s", pg_value(result, i, 5));
-}
-
-void ledger_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	const struct cover_row *row, pg_result_fn on_result, void *arg)
-{
-	struct params p = {.n = 0};
-
-	add_text(&p, dataset);
-	add_text(&p, source);
-	add_text(&p, slice);
-	add_number_or_null(&p, row->day, INT32_MIN);
-	add_text(&p, cover_state_name(row->state));
-	add_number_or_null(&p, row->expected, -1);
-	add_number(&p, (int64_t)row->received);
-	add_number(&p, (int64_t)row->distinct);
-	add_number(&p, (int64_t)row->quarantined);
-	add_text_or_null(&p, row->code);
-	add_number(&p, row->attempts);
-	add_number(&p, row->tries);
-	add_number(&p, row->zeros);
-	add_number_or_null(&p, row->zero_us, 0);
-	add_number_or_null(&p, row->next_try_us, 0);
-	add_number_or_null(&p, row->run, 0);
-	add_number(&p, row->checked_us);
-	pg_query(pg,
-		"INSERT INTO ogdsync.coverage (dataset, source, slice, data_date, state,"
-		" expected, received, distinct_rows, quarantined, code, attempts, tries, zeros,"
-		" zero_at, next_try, run, checked_at)"
-		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
-		" $12, $13, " SQL_TIME(14) ", " SQL_TIME(15) ", $16, " SQL_TIME(17) ")"
-		" ON CONFLICT (dataset, source, slice) DO UPDATE SET state = excluded.state,"
-		" expected = excluded.expected, received = excluded.received,"
-		" distinct_rows = excluded.distinct_rows, quarantined = excluded.quarantined,"
-		" code = excluded.code, attempts = excluded.attempts, tries = excluded.tries,"
-		" zeros = excluded.zeros, zero_at = excluded.zero_at,"
-		" next_try = excluded.next_try, run = excluded.run,"
-		" checked_at = excluded.checked_at",
 		p.list, p.n, on_result, arg);
 }
 

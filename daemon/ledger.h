@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 #include "daemon/counts.h"
-#include "daemon/coverage.h"
 #include "daemon/dataset.h"
 #include "daemon/normalise.h"
 #include "daemon/spool.h"
@@ -37,15 +36,6 @@ void ledger_add_to_run(struct pg *pg, const struct ledger_run *run, const struct
 void ledger_add_slice(struct pg *pg, const struct spool_header *header,
 	const struct spool_outcome *outcome, const struct row_counts *counts,
 	pg_result_fn on_result, void *arg);
-
-/* What is known of a slice: one row that ledger_read_cover() reads, or none. */
-void ledger_find_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	pg_result_fn on_result, void *arg);
-/* Row `i`; its day, source and place are the caller's. */
-void ledger_read_cover(const struct pg_result *result, int i, struct cover_row *ret);
-/* What is known of it now: see coverage_fold(). */
-void ledger_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	const struct cover_row *row, pg_result_fn on_result, void *arg);
 
 /* One rejected record. */
 struct ledger_reject {

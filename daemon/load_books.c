@@ -9,6 +9,7 @@
 
 #include "daemon/coverage.h"
 #include "daemon/date.h"
+#include "daemon/ledger_coverage.h"
 
 static void on_seen(void *arg, const struct pg_result *result, const struct error *error)
 {

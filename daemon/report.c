@@ -41,13 +41,15 @@ int report_new(struct config *config, const struct clock *clock, struct report *
 	report->newest = calloc(config->n_datasets + 1, sizeof(*report->newest));
 	report->metrics_sources = calloc(report->n_sources + 1, sizeof(*report->metrics_sources));
 	report->metrics_datasets = calloc(config->n_datasets + 1, sizeof(*report->metrics_datasets));
+	report->coverage = calloc(config->n_datasets + 1, sizeof(*report->coverage));
 	if (!report->sources || !report->doc_sources || !report->doc_datasets || !report->newest ||
-		!report->metrics_sources || !report->metrics_datasets) {
+		!report->metrics_sources || !report->metrics_datasets || !report->coverage) {
 		report_free(report);
 		return -ENOMEM;
 	}
 	for (unsigned d = 0; d < config->n_datasets; d++) {
 		report->newest[d] = STATUS_NO_DAY;
+		report->coverage[d] = (struct status_coverage){STATUS_UNKNOWN, STATUS_UNKNOWN};
 		for (unsigned s = 0; s < config->datasets[d]->n_sources; s++) {
 			report->sources[n].source = &config->datasets[d]->sources[s];
 			report->sources[n++].tally.newest_day = STATUS_NO_DAY;
@@ -71,6 +73,7 @@ struct report *report_free(struct report *report)
 	free(report->newest);
 	free(report->metrics_sources);
 	free(report->metrics_datasets);
+	free(report->coverage);
 	free(report);
 	return NULL;
 }

@@ -8,6 +8,7 @@
  */
 
 #include "daemon/config.h"
+#include "daemon/coverage.h"
 #include "daemon/lease.h"
 #include "daemon/loader.h"
 #include "daemon/metrics.h"
@@ -42,6 +43,10 @@ void report_loaded(struct report *report, const struct load_result *result,
 	const struct error *error);
 void report_retry(struct report *report, const char *uuid, const struct error *error);
 void report_database(struct report *report, enum loader_state state, const struct error *error);
+
+/* What the books know of the days of a dataset. */
+void report_coverage(struct report *report, const struct dataset *dataset,
+	const struct cover_counts *counts);
 
 void report_lease(struct report *report, const struct lease_status *lease);
 

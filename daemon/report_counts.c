@@ -212,3 +212,20 @@ void report_count_loaded(struct report *report, const struct load_result *result
 		tally_rows(&source->tally, result, clock_wall_us(report->clock));
 	}
 }
+
+void report_coverage(struct report *report, const struct dataset *dataset,
+	const struct cover_counts *counts)
+{
+	for (unsigned d = 0; d < report->config->n_datasets; d++) {
+		if (strcmp(report->config->datasets[d]->name, dataset->name) != 0) {
+			continue;
+		}
+		report->coverage[d] = (struct status_coverage){
+			.missing_days = counts->days[COVER_MISSING] + counts->days[COVER_SUSPECT],
+			.partial_days = counts->days[COVER_PARTIAL],
+		};
+		if (counts->newest > report->newest[d]) {
+			report->newest[d] = counts->newest;
+		}
+	}
+}

@@ -35,6 +35,7 @@ struct report {
 	struct source_report *sources;
 	unsigned n_sources;
 	int32_t *newest; /* for each dataset */
+	struct status_coverage *coverage; /* likewise */
 
 	struct status status;
 	struct kept_sync last;

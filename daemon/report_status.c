@@ -32,12 +32,26 @@ static void fill_sources(struct report *report, const struct report_now *now)
 	}
 }
 
+/* The sum of what is known. */
+static void add_coverage(struct status_coverage *sum, const struct status_coverage *coverage)
+{
+	if (coverage->missing_days == STATUS_UNKNOWN) {
+		return;
+	}
+	if (sum->missing_days == STATUS_UNKNOWN) {
+		*sum = (struct status_coverage){0, 0};
+	}
+	sum->missing_days += coverage->missing_days;
+	sum->partial_days += coverage->partial_days;
+}
+
 static void fill_datasets(struct report *report)
 {
 	struct status *status = &report->status;
 	unsigned s = 0;
 
 	status->newest_day = STATUS_NO_DAY;
+	status->coverage = (struct status_coverage){STATUS_UNKNOWN, STATUS_UNKNOWN};
 	status->stale = false;
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {
 		const struct dataset *dataset = report->config->datasets[d];
@@ -47,12 +61,13 @@ static void fill_datasets(struct report *report)
 			.name = dataset->name,
 			.newest_day = report->newest[d],
 			.stale = stale,
-			.coverage = {STATUS_UNKNOWN, STATUS_UNKNOWN},
+			.coverage = report->coverage[d],
 			.sources = &report->doc_sources[s],
 			.n_sources = dataset->n_sources,
 		};
 		s += dataset->n_sources;
 		status->stale |= stale;
+		add_coverage(&status->coverage, &report->coverage[d]);
 		if (report->newest[d] != STATUS_NO_DAY &&
 			(status->newest_day == STATUS_NO_DAY ||
 				report->newest[d] < status->newest_day)) {
@@ -76,7 +91,6 @@ const struct status *report_status(struct report *report, const struct report_no
 	status->queue = report->doc_queue;
 	status->n_queue = now->n_queue;
 	status->counts.next_run_us = now->next_us;
-	status->coverage = (struct status_coverage){STATUS_UNKNOWN, STATUS_UNKNOWN};
 	status->spool.bytes = now->spool.bytes;
 	status->spool.limit_bytes = now->spool.limit_bytes;
 	status->spool.n_ready = now->spool.n_ready;

@@ -8,17 +8,6 @@
 
 enum { DEFAULT_HISTORY_DAYS = 400 };
 
-static void of_source(const struct source *source, unavailable_fn visit, void *arg)
-{
-	_cleanup_buffer_ struct buffer option = {0};
-
-	if (source->heal.enabled) {
-		buffer_printf(&option, "heal of %s", source->label);
-		visit(arg, buffer_str(&option),
-			"holes are recorded in ogdsync.coverage, but not fetched again by themselves");
-	}
-}
-
 static void of_dataset(const struct dataset *dataset, unavailable_fn visit, void *arg)
 {
 	_cleanup_buffer_ struct buffer option = {0};
@@ -26,9 +15,6 @@ static void of_dataset(const struct dataset *dataset, unavailable_fn visit, void
 	if (dataset->missing_rows == MISSING_DEACTIVATE) {
 		buffer_printf(&option, "missing_rows of %s", dataset->name);
 		visit(arg, buffer_str(&option), "rows that vanished at the portal stay active");
-	}
-	for (unsigned s = 0; s < dataset->n_sources; s++) {
-		of_source(&dataset->sources[s], visit, arg);
 	}
 }
 
