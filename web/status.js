@@ -9,6 +9,7 @@
  */
 
 import { clearCalendar, range, showCoverage, startCalendar } from "./calendar.js";
+import { showRuns, startRuns } from "./runs.js";
 import { bytes, chip, clock, count, day, duration, el, facts, show, table, tick, when, words, zone }
 	from "./view.js";
 
@@ -220,22 +221,6 @@ function showStatus(status) {
 
 /* The parts that come from the ledger. */
 
-const RUNS = [
-	{ title: "Started", cell: (row) => when(row.started_at) },
-	{ title: "Source", cell: (row) => `${row.dataset}/${row.source}` },
-	{ title: "State", cell: (row) => chip(row.state) },
-	{ title: "Received", number: true, cell: (row) => count(row.received) },
-	{ title: "New", number: true, cell: (row) => count(row.inserted) },
-	{ title: "Changed", number: true, cell: (row) => count(row.updated) },
-	{ title: "Unchanged", number: true, cell: (row) => count(row.unchanged) },
-	{ title: "Twice", number: true, cell: (row) => count(row.duplicate) },
-	{ title: "Quarantine", number: true, cell: (row) => count(row.quarantined) },
-	{ title: "Took", number: true, cell: (row) => row.finished_at
-		? duration((Date.parse(row.finished_at) - Date.parse(row.started_at)) / 1000) : "–" },
-	{ title: "Trigger", cell: (row) => row.trigger },
-	{ title: "Error", wide: true, cell: (row) => row.error ?? row.code ?? "" },
-];
-
 const SCHEDULE = [
 	{ title: "Source", cell: (row) => `${row.dataset}/${row.source}` },
 	{ title: "When", cell: (row) => when(row.at) },
@@ -255,7 +240,7 @@ function tableOr(rows, none, ...rest) {
 const LISTS = {
 	runs: {
 		path: () => `/sync/runs?limit=${N_RUNS}`,
-		show: ({ runs }) => show(part("runs"), runs, () => tableOr(runs, "No run yet.", "Recent runs", RUNS)),
+		show: ({ runs }) => showRuns(runs, ask),
 	},
 	schedule: {
 		path: () => `/sync/schedule?n=${N_SCHEDULE}`,
@@ -370,6 +355,7 @@ function start() {
 	document.getElementById("coverage-earlier").addEventListener("click", () => move(monthsShown()));
 	document.getElementById("coverage-later").addEventListener("click", () => move(-monthsShown()));
 	document.addEventListener("visibilitychange", () => document.hidden || poll());
+	startRuns(ask);
 	startCalendar(() => page.coverage, ask);
 	setInterval(tick, 1000);
 	poll();

@@ -110,10 +110,10 @@ export function bytes(n) {
 
 /* A state as a sign and a word: the colour only helps. */
 const SIGNS = {
-	success: "✓", complete: "✓", up: "✓", holder: "✓", fresh: "✓",
+	success: "✓", complete: "✓", proven: "✓", up: "✓", holder: "✓", fresh: "✓",
 	running: "▶", open: "…", spooled: "⇣", loading: "⇣", idle: "·", standby: "‖", paused: "‖",
 	partial: "◐", suspect: "?", stale: "!", schema: "!", empty: "∅", unknown: "?",
-	failed: "✕", missing: "✕", down: "✕", rolled_back: "↶", cancelled: "–",
+	failed: "✕", missing: "✕", down: "✕", rolled_back: "↶", canceled: "–",
 };
 
 export function sign(state) {

@@ -1,11 +1,12 @@
 """The status page in a real Chromium, with the real daemon behind it."""
 
 import re
+import time
 
 import pytest
 
 import browser as chromium
-from harness import days_back, today, wait_until
+from harness import UNAVAILABLE, days_back, today, wait_until
 
 POLICY = {
     "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'",
@@ -114,11 +115,42 @@ def test_a_database_that_is_down(browser, cluster, site, portal):
     with site.start() as daemon:
         daemon.wait_syncs(1)
         show(browser, site)
+        see(browser, "#runs", "mandi_prices/live")
         cluster.stop()
         see(browser, "#alerts", "The database is down")
         see(browser, "#machine", r"Database\s*✕down since")
+        for part in ("#runs", "#quarantine"):
+            see(browser, part, r"Not available: .+\. What is shown is of \d\d:\d\d:\d\d\.")
+        assert "mandi_prices/live" in browser.text("#runs")
+        browser.open(address(site) + "/")
+        see(browser, "#runs", r"Not available: [^.]+\.$")
         cluster.start()
         wait_until(lambda: browser.text("#alerts") == "", 20, "the alert to go")
+        see(browser, "#runs", "mandi_prices/live")
+        assert browser.text("#runs .note") == ""
+
+
+def test_recent_runs_with_their_counts_and_errors(browser, site, portal):
+    portal.control(resources={"daily": {"bad": {"junk_price": 2}, "duplicates": 3}})
+    site.sync()
+    portal.control(faults=[{"kind": "502"}])
+    site.sync(UNAVAILABLE)
+    with site.start():
+        show(browser, site)
+        see(browser, "#runs", "✕failed.*✓success")
+        heads = browser.run("return [...document.querySelectorAll('#runs thead th')].map((e) => e.innerText)")
+        rows = browser.run("return [...document.querySelectorAll('#runs tbody tr')]"
+                           ".map((r) => [...r.children].map((c) => c.innerText))")
+        failed, good = (dict(zip(heads, row)) for row in rows)
+        assert "502" in failed["Error"] and failed["Received"] == "0"
+        truth = portal.truth()
+        assert [good[name] for name in ("Received", "New", "Changed", "Unchanged", "Twice", "Quarantine", "Error")] == [
+            str(truth["records"]), str(truth["rows"]), "0", "0", str(truth["duplicates"]), "2", ""]
+        see(browser, "#quarantine", r"bad_number\s+mandi_prices\s+2\s+2 in all")
+        browser.click("#runs tbody tr:nth-child(2) button")
+        see(browser, "#runs .slices", rf"all\s+✓proven\s+{truth['records']}\s+{truth['rows']}\s+0\s+0\s+3\s+2\s+")
+        browser.press("Enter")
+        wait_until(lambda: browser.text("#runs .slices") == "", 5, "the slices to fold up")
 
 
 def test_stale_data_are_said_to_be_stale(browser, site, portal):
@@ -187,3 +219,62 @@ def test_nothing_is_wider_than_the_screen(browser, site, portal, width):
         assert browser.run("return innerWidth") == width
         assert browser.run("const e = document.documentElement; return e.scrollWidth - e.clientWidth") == 0
         assert browser.run(OVERFLOW) == []
+
+
+NAMED = {"button", "link", "combobox", "progressbar", "meter", "table", "region", "columnheader", "rowheader",
+         "heading", "image", "list"}
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_what_a_screen_reader_meets(browser, site, portal, width):
+    browser.size(width, 900)
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        see(browser, "#runs", "mandi_prices/live")
+        tree = browser.accessible()
+        assert [role for role, name in tree if role in NAMED and not name] == []
+        roles = [role for role, _ in tree]
+        assert {"banner", "main", "contentinfo", "status", "alert"} <= set(roles)
+        assert ("heading", "Recent runs") in tree and ("table", "Recent runs") in tree
+        for column in ("Source", "State", "Received", "New", "Changed", "Unchanged", "Twice", "Quarantine", "Error"):
+            assert ("columnheader", column) in tree
+        levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].filter((e) => e.checkVisibility())"
+                             ".map((e) => Number(e.tagName[1]))")
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(after - before <= 1 for before, after in zip(levels, levels[1:]))
+
+
+def test_the_keyboard_reaches_everything(browser, site, portal):
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        browser.press("Tab")
+        assert browser.run("return document.activeElement.className") == "skip"
+        assert browser.run("return document.activeElement.getBoundingClientRect().left") >= 0
+        browser.press("Enter")
+        assert browser.run("return document.activeElement.id") == "main"
+        expected = browser.run(
+            "return [...document.querySelectorAll('main button, main select, footer a')]"
+            ".filter((e) => !e.disabled && e.tabIndex >= 0 && e.checkVisibility()).map((e) => e.id || e.href)")
+        reached = []
+        for _ in expected:
+            browser.press("Tab")
+            reached.append(browser.run("return document.activeElement.id || document.activeElement.href"))
+            assert browser.run("const s = getComputedStyle(document.activeElement);"
+                               " return s.outlineStyle !== 'none' && s.outlineWidth !== '0px'")
+        assert reached == expected and len(expected) >= 5
+
+
+def test_a_page_that_nobody_sees_asks_rarely(browser, site, portal):
+    with site.start() as daemon:
+        daemon.wait_syncs(1)
+        show(browser, site)
+        browser.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+        browser.requests()
+        wait_until(lambda: any(status for _, status in browser.requests()), 10, "the last one that was due")
+        time.sleep(4)
+        assert browser.requests() == []
+        browser.run("Object.defineProperty(document, 'hidden', {value: false});"
+                    "document.dispatchEvent(new Event('visibilitychange'))")
+        wait_until(lambda: (f"{address(site)}/sync/status", None) in browser.requests(), 2, "a request at once")
