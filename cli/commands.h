@@ -18,7 +18,8 @@
 	X(schema_plan) \
 	X(schema_apply) \
 	X(spool_ls) \
-	X(spool_verify)
+	X(spool_verify) \
+	X(replay)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

@@ -131,6 +131,7 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_GET, "/sync/status", on_status},
 	{HTTPD_GET, "/livez", on_livez},
 	{HTTPD_GET, "/readyz", on_readyz},
+	{HTTPD_POST, "/sync/lend", api_on_lend},
 	{HTTPD_GET, "/", api_page},
 	{HTTPD_GET, "/page/*", api_page},
 	{HTTPD_GET, "/metrics", on_metrics},

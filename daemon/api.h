@@ -13,6 +13,7 @@
 
 #include "daemon/config.h"
 #include "daemon/ledger_read.h"
+#include "daemon/lease.h"
 #include "daemon/status.h"
 #include "lib/httpd.h"
 
@@ -36,6 +37,9 @@ struct api_source {
 	/* Ask the books; see reader_query(). */
 	int (*query)(void *arg, const struct ledger_question *question, pg_result_fn on_result,
 		void *result_arg);
+	/* A command on this host wants the lease; false: it is not ours. */
+	bool (*lend)(void *arg);
+	const struct lease_status *(*lease)(void *arg);
 	void *arg;
 };
 

@@ -21,3 +21,6 @@ void api_on_runs(void *arg, struct httpd_request *request);
 void api_on_run(void *arg, struct httpd_request *request);
 void api_on_rejects(void *arg, struct httpd_request *request);
 void api_on_reject(void *arg, struct httpd_request *request);
+
+/* api_lend.c: POST /sync/lend */
+void api_on_lend(void *arg, struct httpd_request *request);

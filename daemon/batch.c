@@ -351,19 +351,30 @@ static struct slot *find(struct batch *batch, const struct field *key, struct fi
 	return NULL;
 }
 
+static bool is_update(const struct slot *slot)
+{
+	return slot->verdict == DIFF_CHANGED || slot->verdict == DIFF_OVERWRITE;
+}
+
 int batch_known(struct batch *batch, const struct field *stored)
 {
 	const struct dataset *dataset = batch->dataset;
 	struct field row[DIFF_MAX_FIELDS];
 	struct slot *slot = find(batch, stored, row);
 	struct field run_id = stored[dataset->n_fact];
+	int64_t run = run_id.len == 8 ? field_to_int8(run_id) : 0;
 
 	if (!slot) {
 		return 0;
 	}
 	batch->expected = (uint32_t)(slot - batch->slots) + 1;
-	slot->verdict = diff_known(dataset, row, batch->options.run, stored,
-		run_id.len == 8 ? field_to_int8(run_id) : 0, batch->options.force);
+	slot->verdict = diff_known(
+		dataset, row, batch->options.run, stored, run, batch->options.force);
+	if (is_update(slot) && batch->options.settled && run == batch->options.run) {
+		slot->verdict = DIFF_CONFLICT;
+		return add_conflict(batch, row_unpack(batch->rows.data + slot->at, row,
+						   dataset->n_fact));
+	}
 	if (slot->verdict == DIFF_CHANGED) {
 		slot->old = batch->olds.len;
 		for (unsigned i = 0; i <= dataset->n_fact; i++) {
@@ -434,11 +445,6 @@ bool batch_copy_new(const struct batch *batch, uint32_t *cursor, struct buffer *
 		copyrow_int8(out, batch->options.run);
 	}
 	return *cursor < batch->n_slots;
-}
-
-static bool is_update(const struct slot *slot)
-{
-	return slot->verdict == DIFF_CHANGED || slot->verdict == DIFF_OVERWRITE;
 }
 
 uint32_t batch_update_arrays(const struct batch *batch, uint32_t *cursor, uint32_t n,

@@ -27,6 +27,7 @@ struct batch_options {
 	const struct dataset *dataset;
 	int64_t run;
 	bool force; /* an older run may replace a younger one */
+	bool settled; /* a stored row of the same run stays: another with its key is a conflict */
 	uint32_t max_rows;
 	size_t memory_bytes; /* rows and old values together, roughly */
 	struct sorter *sorter; /* finished; borrowed */

@@ -211,7 +211,8 @@ void daemon_check_once(struct daemon *daemon)
 	}
 	if (runner_is_idle(daemon->runner) && loader_is_idle(daemon->loader)) {
 		daemon_stop(daemon, "done");
-	} else if (reader_lease(daemon->reader)->state == LEASE_STANDBY) {
+	} else if (reader_lease(daemon->reader)->state == LEASE_STANDBY &&
+		   reader_lease(daemon->reader)->left_ms > 0) { /* else it is taken next */
 		worse(daemon, EXITCODE_TRY_AGAIN);
 		daemon_stop(daemon, "another daemon holds the lease; what was fetched stays in the spool");
 	}

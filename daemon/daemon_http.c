@@ -9,6 +9,7 @@
 
 enum {
 	SOCKET_MODE = 0660,
+	LEND_HOLD_OFF_MS = 5000, /* for a command to take the lease that it asked for */
 };
 
 static int64_t next_of(void *arg, const struct source *source)
@@ -65,6 +66,16 @@ static int ask_books(void *arg, const struct ledger_question *question, pg_resul
 		question->params.n, on_result, result_arg);
 }
 
+static bool lend(void *arg)
+{
+	return reader_lend(((struct daemon *)arg)->reader, LEND_HOLD_OFF_MS);
+}
+
+static const struct lease_status *get_lease(void *arg)
+{
+	return reader_lease(((struct daemon *)arg)->reader);
+}
+
 int daemon_listen(struct daemon *daemon, struct error *error)
 {
 	const struct config_server *server = &daemon->config->server;
@@ -84,6 +95,8 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.metrics = daemon_metrics,
 		.config = get_config,
 		.query = ask_books,
+		.lend = lend,
+		.lease = get_lease,
 		.arg = daemon,
 	};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {

@@ -51,6 +51,7 @@ enum diff_verdict {
 	DIFF_CHANGED,   /* update, keep the old values as a revision */
 	DIFF_OVERWRITE, /* update */
 	DIFF_UNCHANGED, /* leave the row alone */
+	DIFF_CONFLICT,  /* the same, and the record goes to quarantine */
 };
 
 /*

@@ -172,6 +172,9 @@ static int keep_reject(struct intake *intake, const struct record *record, const
 		.position = (uint32_t)record->index,
 	};
 
+	if (intake->options.rejected) {
+		intake->options.rejected[record->index] = true;
+	}
 	return ledger_rejects_add(intake->options.rejects, &reject) < 0 ? -ENOMEM : 0;
 }
 

@@ -26,6 +26,7 @@ struct intake_options {
 	struct spool_reader *reader; /* at its begin; borrowed */
 	struct sorter *sorter;       /* empty; borrowed */
 	struct ledger_rejects *rejects;
+	bool *rejected; /* by position, of a slice of one page: set for each reject; or NULL */
 	int32_t default_day; /* for first_seen and last_seen of datasets without a date */
 };
 

@@ -250,6 +250,7 @@ static void looked(struct lease *lease, const struct pg_result *result)
 		return;
 	}
 	know(lease, LEASE_STANDBY, holder, epoch);
+	lease->status.left_ms = left_ms;
 	if (left_ms > 0) {
 		plan(lease, LEASE_LOOK, look_again_ms(lease, left_ms));
 	} else {

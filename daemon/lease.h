@@ -37,6 +37,7 @@ struct lease_status {
 	enum lease_state state;
 	int64_t epoch;			 /* the last one seen; ours when holder; 0 none */
 	char holder[LEASE_HOLDER_BYTES]; /* who has it, as far as is known; "" nobody or unknown */
+	int64_t left_ms;		 /* of another's, when it was last looked at; <= 0: it is free */
 	struct error error;		 /* why it is unknown, or ERROR_NONE */
 };
 

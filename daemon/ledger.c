@@ -19,6 +19,14 @@ static void add_counts(struct params *params, const struct row_counts *counts)
 	add_number(params, (int64_t)counts->quarantined);
 }
 
+void ledger_next_run(struct pg *pg, pg_result_fn on_result, void *arg)
+{
+	pg_query(pg,
+		"SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, max(id) + 1)"
+		" FROM ogdsync.run",
+		NULL, 0, on_result, arg);
+}
+
 void ledger_find_slice(struct pg *pg, const char *uuid, pg_result_fn on_result, void *arg)
 {
 	struct params p = {.n = 0};
@@ -71,7 +79,7 @@ void ledger_add_to_run(struct pg *pg, const struct ledger_run *run, const struct
 		p.list, p.n, on_result, arg);
 }
 
-void ledger_add_slice(struct pg *pg, const struct spool_header *header,
+void ledger_add_slice(struct pg *pg, const struct spool_header *header, const char *of,
 	const struct spool_outcome *outcome, const struct row_counts *counts,
 	pg_result_fn on_result, void *arg)
 {
@@ -91,12 +99,13 @@ void ledger_add_slice(struct pg *pg, const struct spool_header *header,
 	add_number(&p, header->started_us);
 	add_number(&p, outcome->finished_us);
 	add_counts(&p, counts);
+	add_text(&p, of);
 	pg_query(pg,
 		"INSERT INTO ogdsync.run_slice (uuid, run, slice, data_date, state, code, error,"
 		" expected, distinct_rows, pages, passes, started_at, fetched_at, received, inserted,"
-		" updated, unchanged, duplicate, quarantined)"
+		" updated, unchanged, duplicate, quarantined, replay_of)"
 		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
-		" " SQL_TIME(12) ", " SQL_TIME(13) ", $14, $15, $16, $17, $18, $19)",
+		" " SQL_TIME(12) ", " SQL_TIME(13) ", $14, $15, $16, $17, $18, $19, $20::uuid)",
 		p.list, p.n, on_result, arg);
 }
 
@@ -181,6 +190,27 @@ void ledger_quarantine(struct pg *pg, const struct spool_header *header,
 		" AS u(reason, \"column\", detail, raw, page, position)"
 		" ON CONFLICT (dataset, digest, reason) DO UPDATE SET last_run = excluded.last_run"
 		" WHERE q.last_run < excluded.last_run",
+		p.list, p.n, on_result, arg);
+}
+
+void ledger_release(struct pg *pg, const struct spool_header *header, struct pgarray *good,
+	struct pgarray *conflicts, int64_t loaded, pg_result_fn on_result, void *arg)
+{
+	struct params p = {.n = 0};
+
+	p.list[p.n++] = pgarray_param(good);
+	p.list[p.n++] = pgarray_param(conflicts);
+	add_text(&p, header->dataset);
+	add_text(&p, header->source);
+	add_text(&p, header->slice);
+	add_number(&p, loaded);
+	pg_query(pg,
+		"WITH gone AS (DELETE FROM ogdsync.quarantine WHERE id = ANY ($1)"
+		" OR (id = ANY ($2) AND reason <> 'conflict') RETURNING id)"
+		" UPDATE ogdsync.coverage SET quarantined = greatest(0, quarantined -"
+		" (SELECT count(*) FROM gone WHERE id = ANY ($1)))"
+		" WHERE dataset = $3 AND source = $4 AND slice = $5"
+		" AND ($6::bigint = 0 OR run > $6)",
 		p.list, p.n, on_result, arg);
 }
 

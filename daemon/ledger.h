@@ -25,6 +25,9 @@ struct ledger_run {
 	unsigned n_slices;
 };
 
+/* One row: the id for a run of somebody who does not count them himself. */
+void ledger_next_run(struct pg *pg, pg_result_fn on_result, void *arg);
+
 /* Was this slice committed? One row (received, inserted, ...) if so, none if not. */
 void ledger_find_slice(struct pg *pg, const char *uuid, pg_result_fn on_result, void *arg);
 void ledger_read_counts(const struct pg_result *result, struct row_counts *ret);
@@ -33,7 +36,8 @@ void ledger_read_counts(const struct pg_result *result, struct row_counts *ret);
 void ledger_add_to_run(struct pg *pg, const struct ledger_run *run, const struct row_counts *counts,
 	pg_result_fn on_result, void *arg);
 
-void ledger_add_slice(struct pg *pg, const struct spool_header *header,
+/* `of`: the slice that this one repeats, or NULL. */
+void ledger_add_slice(struct pg *pg, const struct spool_header *header, const char *of,
 	const struct spool_outcome *outcome, const struct row_counts *counts,
 	pg_result_fn on_result, void *arg);
 
@@ -58,6 +62,13 @@ int ledger_rejects_add(struct ledger_rejects *rejects, const struct ledger_rejec
 size_t ledger_rejects_bytes(const struct ledger_rejects *rejects);
 void ledger_quarantine(struct pg *pg, const struct spool_header *header,
 	struct ledger_rejects *rejects, pg_result_fn on_result, void *arg);
+
+/*
+ * Records that were loaded leave quarantine. Those that are in conflict now are there under that
+ * reason, and leave it under any other. `loaded`: see load.h.
+ */
+void ledger_release(struct pg *pg, const struct spool_header *header, struct pgarray *good,
+	struct pgarray *conflicts, int64_t loaded, pg_result_fn on_result, void *arg);
 
 /*
  * These two stand alone, outside of a load transaction: `fence` is the query that finds one row and

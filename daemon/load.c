@@ -162,11 +162,14 @@ static void on_found(void *arg, const struct pg_result *result, const struct err
 {
 	struct load *load = arg;
 
-	if (!error && pg_n_rows(result) > 0) {
+	const struct load_replay *replay = load->options.replay;
+
+	if (!error && pg_n_rows(result) > 0 && !replay) {
 		ledger_read_counts(result, &load->result.counts);
 		load->result.already = true;
 		load->state = LOAD_ROLLBACK;
 	} else if (!error) {
+		load->result.again = replay && (replay->release || pg_n_rows(result) > 0);
 		load->state = load->options.fence ? LOAD_FENCE : LOAD_PLACES;
 	}
 	load_finish_operation(load, error);
@@ -286,6 +289,7 @@ static enum step (*const steps[N_LOAD_STATES])(struct load *) = {
 	[LOAD_RUN] = load_step_run,
 	[LOAD_SLICE] = load_step_slice,
 	[LOAD_COVER] = load_step_cover,
+	[LOAD_RELEASE] = load_step_release,
 	[LOAD_COMMIT] = step_commit,
 	[LOAD_ROLLBACK] = step_rollback,
 	[LOAD_DONE] = step_done,
@@ -331,7 +335,8 @@ static int open_parts(struct load *load, const char *uuid, struct error *error)
 	const struct load_options *options = &load->options;
 	struct sorter_options sorter = {
 		.memory_bytes = options->memory_bytes / 2,
-		.directory = spool_directory(options->spool),
+		.directory = options->directory ? options->directory
+						: spool_directory(options->spool),
 		.compare = row_compare_packed,
 		.prefix = row_prefix_packed,
 		.arg = options->dataset,
@@ -340,17 +345,22 @@ static int open_parts(struct load *load, const char *uuid, struct error *error)
 		.source = options->source,
 		.lookups = options->lookups,
 		.rejects = &load->rejects,
+		.rejected = options->replay && options->replay->release
+				    ? options->replay->release->rejected
+				    : NULL,
 	};
 
-	if (spool_read(options->spool, uuid, &load->reader, error) < 0) {
+	load->reader = options->take_reader;
+	if (!load->reader && spool_read(options->spool, uuid, &load->reader, error) < 0) {
 		return -1;
 	}
 	load->result.header = *spool_reader_header(load->reader);
 	if (!spool_reader_outcome(load->reader)) {
 		return error_set(error, ERROR_REJECTED, "load", "unfinished",
-			"slice %s is still being fetched", uuid);
+			"slice %s is still being fetched", load->result.header.uuid);
 	}
-	load->result.outcome = *spool_reader_outcome(load->reader);
+	load->result.outcome =
+		options->replay ? options->replay->outcome : *spool_reader_outcome(load->reader);
 	if (options->lacks_part) {
 		take_proof_back(&load->result.outcome);
 	}
@@ -372,6 +382,7 @@ int load_start(const struct load_options *options, const char *uuid, load_done_f
 	struct load *load = calloc(1, sizeof(*load));
 
 	if (!load) {
+		spool_reader_free(options->take_reader);
 		return error_no_memory(error, "load");
 	}
 	load->options = *options;

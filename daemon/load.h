@@ -19,6 +19,26 @@
 
 struct load;
 
+/* Records out of quarantine: record i of the one page has ids[i]. */
+struct load_release {
+	const int64_t *ids;
+	bool *rejected; /* set for those that stay */
+	int64_t loaded; /* a run whose pages were loaded just before: its coverage is right; or 0 */
+	unsigned n;
+};
+
+/*
+ * What was loaded before is loaded once more. If the ledger has the slice, it is booked again: as a
+ * slice of its own, of another run. `run_id` of its rows is the run that fetched them all the same.
+ */
+struct load_replay {
+	struct ledger_run run;	     /* the run that it is booked under */
+	char uuid[SPOOL_UUID_BYTES]; /* of the slice there */
+	struct spool_outcome outcome; /* counts instead of that in the file */
+	const struct load_release *release; /* or NULL: whole pages */
+	const char *of; /* with release: the slice that the records came with; NULL: unknown */
+};
+
 struct load_options {
 	uv_loop_t *loop;
 	struct pg *pg;
@@ -31,6 +51,9 @@ struct load_options {
 	uint64_t statement_timeout_ms; /* of the server; 0: none */
 	unsigned n_slices; /* of the run, for its row */
 	bool lacks_part;   /* it is no longer proven: the database refused a part of it */
+	struct spool_reader *take_reader;  /* to be read instead of a file of the spool; or NULL */
+	const char *directory; /* for temporary files; NULL: the spool's */
+	const struct load_replay *replay; /* or NULL */
 	bool force;        /* values of an older run may replace those of a younger one */
 	const char *fence; /* a statement that locks our lease and returns one row if we still hold it; or NULL */
 };
@@ -39,6 +62,7 @@ struct load_result {
 	struct spool_header header;
 	struct spool_outcome outcome;
 	struct row_counts counts;
+	bool again;         /* it was booked as a slice of load_replay.run */
 	bool already;       /* it had been committed before */
 	int32_t newest_day; /* of its rows; INT32_MIN: none */
 	uint64_t took_ms;
@@ -53,7 +77,10 @@ struct load_result {
 typedef void (*load_done_fn)(void *arg, const struct load_result *result,
 	const struct error *error);
 
-/* Options are copied, what they point to is borrowed until on_done. Returns -1 and then on_done never comes. */
+/*
+ * Options are copied, what they point to is borrowed until on_done; but take_reader is taken in any
+ * case. Returns -1 and then on_done never comes. `uuid` may be NULL with take_reader.
+ */
 int load_start(const struct load_options *options, const char *uuid, load_done_fn on_done, void *arg,
 	struct load **ret, struct error *error) must_check;
 

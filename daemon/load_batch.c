@@ -26,6 +26,7 @@ static enum step make_batch(struct load *load)
 		.dataset = load_dataset(load),
 		.run = load->result.header.run,
 		.force = load->options.force,
+		.settled = load->options.replay && load->options.replay->release,
 		.memory_bytes = load->options.memory_bytes / 4,
 		.sorter = load->sorter,
 	};

@@ -6,6 +6,7 @@
 #include "daemon/load_private.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/coverage.h"
 #include "daemon/date.h"
@@ -59,6 +60,9 @@ enum step load_step_run(struct load *load)
 		.n_slices = load->options.n_slices,
 	};
 
+	if (load->result.again) {
+		run = load->options.replay->run;
+	}
 	load->next = LOAD_SLICE;
 	ledger_add_to_run(load->options.pg, &run, &load->result.counts, load_on_statement, load);
 	return STEP_WAIT;
@@ -66,11 +70,46 @@ enum step load_step_run(struct load *load)
 
 enum step load_step_slice(struct load *load)
 {
-	load->next = LOAD_COVER;
+	const struct load_replay *replay = load->options.replay;
+	struct spool_header booked = load->result.header;
+	const char *of = NULL;
+
+	if (load->result.again) {
+		of = replay->release ? replay->of : load->result.header.uuid;
+		booked.run = replay->run.id;
+		memcpy(booked.uuid, replay->uuid, sizeof(booked.uuid));
+	}
+	load->next = replay && replay->release ? LOAD_RELEASE : LOAD_COVER;
 	load->cover = 0;
-	ledger_add_slice(load->options.pg, &load->result.header, &load->result.outcome,
+	ledger_add_slice(load->options.pg, &booked, of, &load->result.outcome,
 		&load->result.counts, load_on_statement, load);
 	return STEP_WAIT;
+}
+
+/* What is good now leaves quarantine, with its table row in one transaction. */
+enum step load_step_release(struct load *load)
+{
+	const struct load_release *release = load->options.replay->release;
+	struct pgarray good, conflicts;
+	bool failed;
+
+	pgarray_init(&good, PG_OID_INT8);
+	pgarray_init(&conflicts, PG_OID_INT8);
+	for (unsigned i = 0; i < release->n; i++) {
+		unsigned char store[8];
+
+		pgarray_add(release->rejected[i] ? &conflicts : &good,
+			field_int8(release->ids[i], store));
+	}
+	failed = buffer_failed(&good.bytes) || buffer_failed(&conflicts.bytes);
+	if (!failed) {
+		load->next = LOAD_COMMIT;
+		ledger_release(load->options.pg, &load->result.header, &good, &conflicts,
+			release->loaded, load_on_statement, load);
+	}
+	pgarray_fini(&good);
+	pgarray_fini(&conflicts);
+	return failed ? load_no_memory(load) : STEP_WAIT;
 }
 
 static enum cover_state cover_state(const struct load *load, int32_t day)
@@ -200,6 +239,10 @@ enum step load_step_cover(struct load *load)
 	load->cover_old.day = look.day;
 	coverage_fold(load->cover_known ? &load->cover_old : NULL, &look,
 		load_dataset(load)->day_ends_s, &row);
+	if (load->result.again && load->cover_known) { /* the portal was not asked */
+		row.attempts = load->cover_old.attempts;
+		row.tries = load->cover_old.tries;
+	}
 	ledger_cover(load->options.pg, header->dataset, header->source, slice, &row, on_covered,
 		load);
 	return STEP_WAIT;

@@ -37,6 +37,7 @@ enum load_state {
 	LOAD_RUN,
 	LOAD_SLICE,
 	LOAD_COVER,
+	LOAD_RELEASE,
 	LOAD_COMMIT,
 	LOAD_ROLLBACK,
 	LOAD_DONE,
@@ -138,3 +139,4 @@ enum step load_step_seen(struct load *load);
 enum step load_step_run(struct load *load);
 enum step load_step_slice(struct load *load);
 enum step load_step_cover(struct load *load);
+enum step load_step_release(struct load *load);

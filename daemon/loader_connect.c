@@ -106,34 +106,18 @@ static void come_up(struct loader *loader)
 	loader_work(loader);
 }
 
-static void next_lookup(struct loader *loader);
+static void next_lookups(struct loader *loader);
 
-static void on_lookup_row(void *arg, const struct pg_result *row)
-{
-	struct loader *loader = arg;
-	struct field fields[LOOKUP_FIXED_FIELDS + LOOKUP_MAX_COLUMNS];
-
-	for (int i = 0; i < pg_n_columns(row); i++) {
-		fields[i].len = pg_is_null(row, 0, i) ? -1 : pg_value_len(row, 0, i);
-		fields[i].data = pg_value(row, 0, i);
-	}
-	if (lookup_take_row(loader->lookups[loader->dataset], loader->lookup, fields) < 0) {
-		error_no_memory(&loader->lookup_error, "loader");
-	}
-}
-
-static void on_lookup(void *arg, const struct error *error)
+static void on_lookups(void *arg, const struct error *error)
 {
 	struct loader *loader = arg;
 
-	if (error || error_is_set(&loader->lookup_error)) {
-		struct error why = error ? *error : loader->lookup_error;
-
-		loader_down(loader, LOADER_DOWN, &why);
+	if (error) {
+		loader_down(loader, LOADER_DOWN, error);
 		return;
 	}
-	loader->lookup++;
-	next_lookup(loader);
+	loader->dataset++;
+	next_lookups(loader);
 }
 
 static int fresh_lookups(struct loader *loader)
@@ -147,22 +131,17 @@ static int fresh_lookups(struct loader *loader)
 	return 0;
 }
 
-static void next_lookup(struct loader *loader)
+/* Those of the next dataset that has any. */
+static void next_lookups(struct loader *loader)
 {
-	_cleanup_buffer_ struct buffer sql = {0};
-
-	while (loader->dataset < loader->config->n_datasets &&
-		loader->lookup == loader->config->datasets[loader->dataset]->n_lookups) {
-		lookup_commit(loader->lookups[loader->dataset]);
-		loader->dataset++;
-		loader->lookup = 0;
+	for (; loader->dataset < loader->config->n_datasets; loader->dataset++) {
+		if (lookup_read_start(&loader->read, loader->pg,
+			    loader->config->datasets[loader->dataset],
+			    loader->lookups[loader->dataset], on_lookups, loader)) {
+			return;
+		}
 	}
-	if (loader->dataset == loader->config->n_datasets) {
-		come_up(loader);
-		return;
-	}
-	lookup_select_sql(loader->lookups[loader->dataset], loader->lookup, &sql);
-	pg_query_rows(loader->pg, buffer_str(&sql), NULL, 0, on_lookup_row, on_lookup, loader);
+	come_up(loader);
 }
 
 static void on_schema(void *arg, const struct schema_result *result, const struct error *error)
@@ -184,9 +163,8 @@ static void on_schema(void *arg, const struct schema_result *result, const struc
 		return;
 	}
 	loader->phase = PHASE_LOOKUPS;
-	error_clear(&loader->lookup_error);
-	loader->dataset = loader->lookup = 0;
-	next_lookup(loader);
+	loader->dataset = 0;
+	next_lookups(loader);
 }
 
 static void check_schema(struct loader *loader, struct pg *pg, enum schema_mode mode)

@@ -10,7 +10,7 @@
 #include <uv.h>
 
 #include "daemon/loader.h"
-#include "daemon/lookup.h"
+#include "daemon/lookup_read.h"
 #include "lib/pg.h"
 
 enum { ROLE_BYTES = 64 }; /* PostgreSQL's NAMEDATALEN */
@@ -55,10 +55,10 @@ struct loader {
 	enum phase phase;
 	enum loader_state state;
 	struct error error;
-	struct error lookup_error; /* of a row of the lookup being read */
 	unsigned n_attempts;
 	struct lookup_set **lookups; /* one for each dataset */
-	unsigned dataset, lookup;    /* in PHASE_LOOKUPS */
+	unsigned dataset;            /* in PHASE_LOOKUPS: whose are being read */
+	struct lookup_read read;
 	struct item_list queue, aside;
 	struct load *load;
 	struct buffer fence; /* of the present load */

@@ -54,6 +54,7 @@ struct reader {
 	struct query *asking; /* in flight, not in the queue any more */
 	bool overdue;         /* it was canceled for taking too long */
 	bool connecting, closing;
+	bool lending; /* the lease is being given up */
 	unsigned n_open;
 	void (*on_closed)(void *arg);
 	void *closed_arg;
@@ -353,6 +354,26 @@ void reader_fence_sql(struct reader *reader, struct buffer *sql)
 	if (lease_status(reader->lease)->state == LEASE_HOLDER) {
 		lease_fence_sql(reader->lease, sql);
 	}
+}
+
+static void on_lent(void *arg, const struct error *error)
+{
+	(void)error; /* then it expires by itself */
+	((struct reader *)arg)->lending = false;
+}
+
+bool reader_lend(struct reader *reader, uint64_t hold_off_ms)
+{
+	if (reader->lending) {
+		return true;
+	}
+	if (lease_status(reader->lease)->state != LEASE_HOLDER) {
+		return false;
+	}
+	reader->lending = true;
+	lease_release(reader->lease, hold_off_ms, on_lent, reader);
+	reader->options.on_lease(reader->options.arg);
+	return true;
 }
 
 /* ---- the end ---- */

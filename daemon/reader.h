@@ -46,5 +46,12 @@ void reader_fence_sql(struct reader *reader, struct buffer *sql);
 int reader_query(struct reader *reader, const char *sql, const struct pg_param *params,
 	unsigned n_params, pg_result_fn on_result, void *arg) must_check;
 
+/*
+ * Give the lease up, so that a command can take it, and want it again `hold_off_ms` later. A load
+ * that is going on ends as it would; nobody has the lease before that. Returns false when it is not
+ * ours to lend; true also when it was lent just before.
+ */
+bool reader_lend(struct reader *reader, uint64_t hold_off_ms);
+
 /* Gives the lease up, so that another daemon need not wait for its end, and closes. */
 void reader_close(struct reader *reader, void (*on_closed)(void *arg), void *arg);

@@ -35,7 +35,7 @@ struct receiver {
 	struct order order;
 	struct place split_place; /* of the split column in a record */
 	enum receiver_mode mode;
-	struct spool_writer *writer; /* of the present page */
+	struct spool_writer *writer; /* of the present page; NULL: it is not written */
 	size_t n_message_bytes;
 	struct received page;
 	struct error content, disk;
@@ -131,7 +131,7 @@ int receiver_begin(struct receiver *receiver, struct spool_writer *writer, bool 
 	order_begin(&receiver->order, reversed);
 	proof_begin_answer(receiver->options.proof);
 	receiver->writer = writer;
-	return spool_page_begin(writer, &receiver->disk);
+	return writer ? spool_page_begin(writer, &receiver->disk) : 0;
 }
 
 void receiver_begin_message(struct receiver *receiver)
@@ -158,7 +158,8 @@ int receiver_feed(struct receiver *receiver, const void *data, size_t len)
 	if (error_is_set(&receiver->content) || error_is_set(&receiver->disk)) {
 		return -1;
 	}
-	if (spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
+	if (receiver->writer &&
+		spool_page_write(receiver->writer, data, len, &receiver->disk) < 0) {
 		return -1;
 	}
 	return decode_feed(receiver->decode, data, len, &receiver->content) == 0 ? 0 : -1;
@@ -212,7 +213,7 @@ const struct error *receiver_disk(const struct receiver *receiver)
 	return error_or_null(&receiver->disk);
 }
 
-int receiver_keep(struct receiver *receiver, int64_t now_us)
+static int keep_in_spool(struct receiver *receiver, int64_t now_us)
 {
 	const struct received *page = &receiver->page;
 
@@ -225,7 +226,14 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 		});
 	if (page->rows == 0) {
 		spool_page_abort(receiver->writer);
-	} else if (spool_page_end(receiver->writer, &receiver->disk) < 0) {
+		return 0;
+	}
+	return spool_page_end(receiver->writer, &receiver->disk);
+}
+
+int receiver_keep(struct receiver *receiver, int64_t now_us)
+{
+	if (receiver->writer && keep_in_spool(receiver, now_us) < 0) {
 		return -1;
 	}
 	receiver->mode = RECEIVER_IDLE;
@@ -235,7 +243,9 @@ int receiver_keep(struct receiver *receiver, int64_t now_us)
 void receiver_abort(struct receiver *receiver)
 {
 	if (receiver->mode == RECEIVER_PAGE) {
-		spool_page_abort(receiver->writer);
+		if (receiver->writer) {
+			spool_page_abort(receiver->writer);
+		}
 		proof_abort_answer(receiver->options.proof);
 	}
 	receiver->mode = RECEIVER_IDLE;

@@ -35,7 +35,7 @@ struct receiver *receiver_free(struct receiver *receiver);
 
 /*
  * A page begins: what comes now goes into `writer` and into the proof. Every page ends with
- * receiver_keep() or receiver_abort().
+ * receiver_keep() or receiver_abort(). `writer` NULL: it is read, and written nowhere.
  */
 int receiver_begin(
 	struct receiver *receiver, struct spool_writer *writer, bool reversed) must_check;
