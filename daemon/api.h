@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "daemon/config.h"
+#include "daemon/ledger.h"
 #include "daemon/ledger_read.h"
 #include "daemon/lease.h"
 #include "daemon/status.h"
@@ -25,6 +26,38 @@ struct api_check {
 };
 
 enum { API_MAX_CHECKS = 16 };
+
+/* What an operator asks for. Texts are borrowed for the call. */
+enum api_verb { API_RUN, API_PAUSE, API_RESUME, API_CANCEL };
+
+struct api_command {
+	enum api_verb verb;
+	const char *dataset, *source; /* NULL: not given */
+	int32_t from, to;             /* data dates of a run; INT32_MIN: what is due */
+	bool accept;                  /* see plan_slice */
+	const char *who;              /* "operator:uid=1000" */
+};
+
+enum { API_MAX_RUNS = 64 };
+
+/* What came of it. */
+struct api_outcome {
+	int status;                  /* 202; or 4xx, 5xx and `text` */
+	char text[ERROR_TEXT_BYTES]; /* why not */
+	int64_t runs[API_MAX_RUNS];  /* that were asked for, canceled, or stand in the way */
+	unsigned n_runs;
+};
+
+/* A run that has not ended, or a moment ago, as the daemon remembers it. */
+struct api_run {
+	int64_t id;
+	char dataset[SPOOL_NAME_BYTES], source[SPOOL_NAME_BYTES], trigger[SPOOL_NAME_BYTES];
+	const char *state; /* "queued", and those of run_state_name() */
+	char code[ERROR_CODE_BYTES], error[ERROR_TEXT_BYTES];
+	int64_t started_us, finished_us; /* 0: not yet */
+	unsigned n_slices;
+	struct row_counts counts; /* of what was loaded */
+};
 
 struct api_source {
 	/* The state of the daemon, borrowed until the next turn of the loop. */
@@ -40,6 +73,9 @@ struct api_source {
 	/* A command on this host wants the lease; false: it is not ours. */
 	bool (*lend)(void *arg);
 	const struct lease_status *(*lease)(void *arg);
+	/* Do what an operator asks for, now. */
+	void (*control)(void *arg, const struct api_command *command, struct api_outcome *ret);
+	bool (*run)(void *arg, int64_t id, struct api_run *ret); /* false: not known */
 	void *arg;
 };
 

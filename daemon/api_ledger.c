@@ -8,7 +8,8 @@
  *
  * Possible failure modes are: no database, or it is slow: 503. The server refuses a statement (the
  * schema is not what it should be, a right is missing): 500 with its words. There is no such
- * run or reject: 404. The client is gone meanwhile: the answer is dropped by lib/httpd.
+ * run or reject: 404; but a run that has not ended, or whose end the books have not heard of, is
+ * told from the daemon's memory. The client is gone meanwhile: the answer is dropped by lib/httpd.
  */
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct answer {
 	struct ledger_filter filter;     /* its texts point into the rooms below */
 	char room[2][NAME_BYTES];
 	int64_t id; /* of the one run or reject that was asked for */
+	bool is_run;
 	struct buffer body;
 };
 
@@ -157,6 +159,12 @@ static struct answer *answer_for_id(const struct api *api, struct httpd_request 
 
 /* ---- statements ---- */
 
+static void finish(struct answer *answer)
+{
+	api_reply(answer->request, 200, API_JSON, &answer->body);
+	answer_free(answer);
+}
+
 static void fail(struct answer *answer, int status, const char *why)
 {
 	char text[ERROR_TEXT_BYTES];
@@ -167,10 +175,29 @@ static void fail(struct answer *answer, int status, const char *why)
 	answer_free(answer);
 }
 
+/* As the daemon remembers it, without its slices. False: the books are needed. */
+static bool answer_from_memory(struct answer *answer)
+{
+	struct api_run run;
+
+	if (!answer->is_run || !answer->source->run(answer->source->arg, answer->id, &run)) {
+		return false;
+	}
+	buffer_clear(&answer->body);
+	buffer_append_char(&answer->body, '{');
+	api_append_run(&answer->body, &run);
+	buffer_append_str(&answer->body, ",\"slice_list\":[]}");
+	finish(answer);
+	return true;
+}
+
 static void on_result(void *arg, const struct pg_result *result, const struct error *error)
 {
 	struct answer *answer = arg;
 
+	if (error && answer_from_memory(answer)) {
+		return;
+	}
 	if (error) {
 		fail(answer, error->class == ERROR_REJECTED ? 500 : 503, error->text);
 	} else {
@@ -183,15 +210,9 @@ static void ask(struct answer *answer, step_fn step)
 	int r = answer->source->query(answer->source->arg, &answer->question, on_result, answer);
 
 	answer->step = step;
-	if (r < 0) {
+	if (r < 0 && !answer_from_memory(answer)) {
 		fail(answer, 503, r == -EBUSY ? "too many questions wait for the database" : strerror(-r));
 	}
-}
-
-static void finish(struct answer *answer)
-{
-	api_reply(answer->request, 200, API_JSON, &answer->body);
-	answer_free(answer);
 }
 
 /* The rows of a page and where the next one begins. */
@@ -243,6 +264,11 @@ static void take_slices(struct answer *answer, const struct pg_result *result)
 
 static void take_run(struct answer *answer, const struct pg_result *result)
 {
+	bool open = pg_n_rows(result) == 0 || pg_is_null(result, 0, LEDGER_RUN_FINISHED);
+
+	if (open && answer_from_memory(answer)) {
+		return;
+	}
 	if (pg_n_rows(result) == 0) {
 		fail(answer, 404, "the books have no such run");
 		return;
@@ -259,6 +285,7 @@ void api_on_run(void *arg, struct httpd_request *request)
 	struct answer *answer = answer_for_id(arg, request);
 
 	if (answer) {
+		answer->is_run = true;
 		ledger_ask_run(&answer->question, answer->id);
 		ask(answer, take_run);
 	}

@@ -3,8 +3,11 @@
 /*
  * What the files of the HTTP routes share. SPDX-License-Identifier: Apache-2.0
  *
- * api.c has the table and the answers from memory; api_ledger.c those from the books.
+ * api.c has the table and the answers from memory; api_ledger.c those from the books; api_control.c
+ * what changes something.
  */
+
+#include <jansson.h>
 
 #include "daemon/api.h"
 #include "lib/buffer.h"
@@ -15,6 +18,26 @@ void api_reply(struct httpd_request *take_request, int status, const char *conte
 
 #define API_JSON "application/json"
 #define API_TEXT "text/plain; charset=utf-8"
+
+/*
+ * Who asks, for a route that changes something: true and the words for it, or the request is answered.
+ * On a unix socket whoever may open it; elsewhere who knows the token.
+ */
+enum { API_WHO_BYTES = 32 };
+bool api_may_control(const struct api *api, struct httpd_request *request,
+	char who[static API_WHO_BYTES]) must_check;
+
+/* The JSON object in the body ("" is an empty one); NULL: the request is answered. */
+json_t *api_read_body(struct httpd_request *request) must_check;
+
+/* api_control.c */
+void api_on_run_now(void *arg, struct httpd_request *request);
+void api_on_pause(void *arg, struct httpd_request *request);
+void api_on_resume(void *arg, struct httpd_request *request);
+void api_on_cancel(void *arg, struct httpd_request *request);
+
+/* api_run.c: `"id":1,...`, without braces */
+void api_append_run(struct buffer *out, const struct api_run *run);
 
 /* api_ledger.c */
 void api_on_runs(void *arg, struct httpd_request *request);

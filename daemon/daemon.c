@@ -88,9 +88,10 @@ static void on_run_spooled(void *arg, const struct run_info *run)
 	daemon_check_once(daemon);
 }
 
+/* What somebody canceled is not tried again by itself. */
 static enum schedule_end schedule_end_of(enum run_state state)
 {
-	return state == RUN_SUCCESS  ? SCHEDULE_SUCCESS
+	return state == RUN_SUCCESS || state == RUN_CANCELED ? SCHEDULE_SUCCESS
 	       : state == RUN_FAILED ? SCHEDULE_NOTHING
 				     : SCHEDULE_PART;
 }
@@ -100,11 +101,15 @@ static void on_run_end(void *arg, const struct run_info *run)
 	struct daemon *daemon = arg;
 
 	report_ended(daemon->report, run);
+	daemon_remember_run(daemon, run);
 	if (run->heals) {
 		daemon_heal_ended(daemon, run);
 	} else {
 		schedule_ended(daemon->schedule, run->source, schedule_end_of(run->state),
 			clock_wall_us(daemon->clock));
+	}
+	if (run->state == RUN_CANCELED && !run->heals) {
+		schedule_skipped(daemon->schedule, run->source);
 	}
 	worse(daemon, exit_code_of_run(run));
 	daemon_save_marks(daemon, run);
@@ -278,6 +283,11 @@ static void on_tick(uv_timer_t *timer)
 	uv_timer_start(timer, on_tick, schedule_sleep_ms(daemon->schedule, now_us) + 1, 0);
 }
 
+void daemon_look_at_schedule(struct daemon *daemon)
+{
+	uv_timer_start(&daemon->tick, on_tick, 0, 0);
+}
+
 static bool is_scheduled(const struct source *source)
 {
 	return source->n_schedules > 0 || source->every_ms > 0 || source->on_start;
@@ -440,7 +450,7 @@ static int start(struct daemon *daemon, struct error *error)
 			uv_timer_start(&daemon->tick, on_once_timeout, daemon->options.timeout_ms, 0);
 		}
 	} else {
-		uv_timer_start(&daemon->tick, on_tick, 0, 0);
+		daemon_look_at_schedule(daemon);
 	}
 	report_ready(daemon->report);
 	return 0;

@@ -20,6 +20,11 @@ static int64_t next_of(void *arg, const struct source *source)
 	return next == INT64_MAX ? 0 : next;
 }
 
+static bool paused_of(void *arg, const struct source *source)
+{
+	return schedule_is_paused(((struct daemon *)arg)->schedule, source);
+}
+
 static const struct status *get_status(void *arg)
 {
 	struct daemon *daemon = arg;
@@ -27,6 +32,7 @@ static const struct status *get_status(void *arg)
 
 	daemon->now.next_us = soonest == INT64_MAX ? 0 : soonest;
 	daemon->now.next_of = next_of;
+	daemon->now.paused_of = paused_of;
 	daemon->now.arg = daemon;
 	daemon->now.n_queue = runner_queue(daemon->runner, daemon->now.queue,
 		N_ELEMENTS(daemon->now.queue));
@@ -97,6 +103,8 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.query = ask_books,
 		.lend = lend,
 		.lease = get_lease,
+		.control = daemon_control,
+		.run = daemon_find_run,
 		.arg = daemon,
 	};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {

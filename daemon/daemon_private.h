@@ -3,7 +3,7 @@
 /*
  * The insides of the daemon, for its own files: daemon.c (life), daemon_state.c (state.json),
  * daemon_spool.c (what an earlier process left), daemon_heal.c (holes), daemon_http.c (what is asked
- * over HTTP).
+ * over HTTP), daemon_control.c (what operators ask for).
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -58,6 +58,8 @@ struct daemon {
 	uv_signal_t signals[N_DAEMON_SIGNALS];
 	unsigned n_handles; /* timers and signals that were begun */
 	unsigned n_commits; /* interrupted files on their way to .ready */
+	struct api_run ended[8]; /* the last ones, in a ring: the books may not have them yet */
+	unsigned n_ended;
 	int64_t began_us;
 	bool stopping, once_begun;
 	bool left_over; /* with `once`: what no fetch went on with was brought to an end, too */
@@ -69,6 +71,13 @@ void daemon_check_once(struct daemon *daemon);
 /* In the zone of the schedule: the day of a moment, and when it began. */
 int32_t daemon_day(const struct daemon *daemon, int64_t us);
 int64_t daemon_day_begin_us(const struct daemon *daemon, int64_t us);
+
+void daemon_look_at_schedule(struct daemon *daemon); /* in the next turn of the loop */
+
+/* daemon_control.c */
+void daemon_control(void *arg, const struct api_command *command, struct api_outcome *ret);
+bool daemon_find_run(void *arg, int64_t id, struct api_run *ret);
+void daemon_remember_run(struct daemon *daemon, const struct run_info *run);
 
 /* daemon_state.c: remember, and write state.json when it can be */
 void daemon_save_state(struct daemon *daemon);

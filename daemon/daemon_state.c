@@ -42,7 +42,7 @@ void daemon_save_marks(struct daemon *daemon, const struct run_info *run)
 {
 	struct state_source *source;
 
-	if (daemon->state && !daemon->stopping && run->state != RUN_CANCELED && !run->heals) {
+	if (daemon->state && !daemon->stopping && !run->heals) {
 		source = state_doc_source(state_doc(daemon->state), run->source);
 		schedule_save(daemon->schedule, run->source, &source->mark);
 		source->mark.attempt_us = clock_wall_us(daemon->clock); /* also if it only waits */
@@ -82,6 +82,7 @@ int daemon_open_state(struct daemon *daemon)
 /* Also for a source that is new: its ticks count from now on, whatever becomes of this process. */
 void daemon_restore_schedule(struct daemon *daemon)
 {
+	schedule_pause(daemon->schedule, NULL, state_doc(daemon->state)->paused);
 	for (unsigned d = 0; d < daemon->config->n_datasets; d++) {
 		const struct dataset *dataset = daemon->config->datasets[d];
 

@@ -38,6 +38,7 @@ struct ledger_filter {
 
 /* The newest first. */
 void ledger_ask_runs(struct ledger_question *question, const struct ledger_filter *filter);
+enum { LEDGER_RUN_FINISHED = 8 }; /* the column of finished_at in both */
 void ledger_ask_run(struct ledger_question *question, int64_t run);
 void ledger_ask_slices(struct ledger_question *question, int64_t run);
 

@@ -64,6 +64,13 @@ enum loader_file {
 int loader_add(struct loader *loader, const char *uuid, unsigned n_slices, enum loader_file file)
 	must_check;
 
+/*
+ * Nobody wants the rows of a file that was added. True: it was forgotten, on_slice will not come.
+ * False: it is being loaded; that is rolled back, and on_slice comes with CANCELED, or with success
+ * when the commit was under way.
+ */
+bool loader_cancel(struct loader *loader, const char *uuid);
+
 /* Book the end of a run, after all that was added before. Strings are copied. */
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
 	const char *code, const char *text, int64_t finished_us) must_check;

@@ -34,6 +34,7 @@ struct item {
 	char uuid[SPOOL_UUID_BYTES];
 	unsigned n_slices;
 	enum loader_file file;
+	bool canceled; /* while it is being loaded */
 	char slice[SPOOL_SLICE_BYTES]; /* once it is set aside; and run.id, dataset, source */
 	/* ITEM_RUN; of ITEM_OPEN_RUNS only run.id */
 	struct ledger_run run;

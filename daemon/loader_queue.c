@@ -29,6 +29,27 @@ static void drop_first(struct loader *loader)
 	free(item);
 }
 
+bool loader_cancel(struct loader *loader, const char *uuid)
+{
+	struct item *item, *next;
+
+	for (item = TAILQ_FIRST(&loader->queue); item; item = next) {
+		next = TAILQ_NEXT(item, entry);
+		if (item->kind != ITEM_SLICE || strcmp(item->uuid, uuid) != 0) {
+			continue;
+		}
+		if (loader->load && item == TAILQ_FIRST(&loader->queue)) {
+			item->canceled = true;
+			load_cancel(loader->load);
+			return false;
+		}
+		TAILQ_REMOVE(&loader->queue, item, entry);
+		free(item);
+	}
+	spool_drop(loader->options.spool, uuid);
+	return true;
+}
+
 static const char *keep(char *room, size_t size, const char *text)
 {
 	snprintf(room, size, "%s", text ? text : "");
@@ -94,9 +115,16 @@ static bool may_retry(const struct item *item, const struct error *error)
 	       (is_conflict(error) && item->n_tries < QUICK_RETRIES);
 }
 
+/* Nobody wants it any more, and it is known not to be in the table. */
+static bool is_given_up(const struct item *item, const struct error *error)
+{
+	return item->canceled && error->class != ERROR_UNCERTAIN;
+}
+
 static void on_loaded(void *arg, const struct load_result *result, const struct error *error)
 {
 	struct loader *loader = arg;
+	bool given_up = error && is_given_up(TAILQ_FIRST(&loader->queue), error);
 
 	loader->load = NULL;
 	if (!error && TAILQ_FIRST(&loader->queue)->file == LOADER_READY) {
@@ -107,12 +135,15 @@ static void on_loaded(void *arg, const struct load_result *result, const struct 
 		loader_close_connections(loader);
 		return;
 	}
-	if (error && may_retry(TAILQ_FIRST(&loader->queue), error)) {
+	if (error && !given_up && may_retry(TAILQ_FIRST(&loader->queue), error)) {
 		try_again(loader, error);
 		return;
 	}
 	loader->phase = PHASE_IDLE;
-	if (error) {
+	if (given_up) {
+		spool_drop(loader->options.spool, TAILQ_FIRST(&loader->queue)->uuid);
+		drop_first(loader);
+	} else if (error) {
 		set_aside(loader, &result->header);
 	} else {
 		drop_first(loader);

@@ -13,9 +13,9 @@ void plan_day(int32_t day, struct plan_slice *ret)
 {
 	_cleanup_buffer_ struct buffer name = {0};
 
+	*ret = (struct plan_slice){.day = day};
 	date_format(day, "%Y-%m-%d", &name);
 	snprintf(ret->name, sizeof(ret->name), "%s", buffer_str(&name));
-	ret->day = day;
 }
 
 unsigned plan_due(const struct source *source, int32_t since, int32_t today,
@@ -25,8 +25,7 @@ unsigned plan_due(const struct source *source, int32_t since, int32_t today,
 	int64_t oldest = (int64_t)(since < today ? since : today) - source->slice.lookback_days;
 
 	if (!source->slice.sliced) {
-		snprintf(slices[0].name, sizeof(slices[0].name), "all");
-		slices[0].day = INT32_MIN;
+		slices[0] = (struct plan_slice){.name = "all", .day = INT32_MIN};
 		return 1;
 	}
 	/* Today is not over anywhere, and its rows are the look-back's of tomorrow. */

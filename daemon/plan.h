@@ -4,6 +4,7 @@
  * A due source -> slices. Pure. SPDX-License-Identifier: Apache-2.0
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/dataset.h"
@@ -14,6 +15,7 @@ enum { PLAN_NAME_BYTES = 256 };
 struct plan_slice {
 	char name[PLAN_NAME_BYTES]; /* "all", "2026-11-19" */
 	int32_t day;                  /* INT32_MIN: none */
+	bool accept; /* an operator says that rows which vanished are meant to */
 };
 
 enum { PLAN_MAX_SLICES = 400 };

@@ -57,6 +57,7 @@ void report_state(struct report *report, bool fresh, const struct error *error);
 struct report_now {
 	int64_t next_us;                 /* soonest run; 0 none */
 	int64_t (*next_of)(void *arg, const struct source *source); /* 0 none */
+	bool (*paused_of)(void *arg, const struct source *source); /* NULL: the whole schedule */
 	void *arg;
 	const struct source *queue[64];
 	unsigned n_queue;

@@ -20,6 +20,7 @@ static void fill_sources(struct report *report, const struct report_now *now)
 		struct source_report *source = &report->sources[i];
 
 		source->counts.next_run_us = now->next_of(now->arg, source->source);
+		source->counts.paused = now->paused_of(now->arg, source->source);
 		report->doc_sources[i] = (struct status_source){
 			.name = source->source->name,
 			.running = report->status.running.run &&
@@ -91,6 +92,7 @@ const struct status *report_status(struct report *report, const struct report_no
 	status->queue = report->doc_queue;
 	status->n_queue = now->n_queue;
 	status->counts.next_run_us = now->next_us;
+	status->counts.paused = now->paused_of(now->arg, NULL);
 	status->spool.bytes = now->spool.bytes;
 	status->spool.limit_bytes = now->spool.limit_bytes;
 	status->spool.n_ready = now->spool.n_ready;

@@ -19,7 +19,8 @@
  *     books the attempt. A refused key ends the run: its other slices fail with the same reason.
  *   - The spool cannot take it (disk full): the slice fails here and nothing is booked.
  *   - The database is down: the run waits as `spooled`; its slices are safe on disk.
- *   - Canceled (shutdown): the slice in work ends as canceled, those not begun are not tried.
+ *   - Canceled (shutdown): the slice in work ends as canceled, those not begun are not tried. By an
+ *     operator: see run_cancel.c.
  *
  * A run that gives way (healing) ends behind its present slice when another run waits, or when the
  * portal would not serve that slice: what it had not begun is not part of it any more.
@@ -56,6 +57,7 @@ static void end_of_fetching(struct run *run)
 	run->info.slice = NULL;
 	TAILQ_INSERT_TAIL(&runner->waiting, run, entry);
 	if (!run_is_settled(run)) {
+		run->info.state = RUN_SPOOLED;
 		runner->options.on_spooled(runner->options.arg, &run->info);
 	}
 	run_end_if_settled(run);
@@ -81,7 +83,7 @@ static void slice_fetched(struct run *run, const struct error *error)
 static void not_spooled(struct run *run, struct slice *slice, const struct error *error)
 {
 	slice->outcome.state = SLICE_FAILED;
-	run_settle(run, slice, RUN_FAILED);
+	run_settle(run, slice, run->canceled ? RUN_CANCELED : RUN_FAILED);
 	slice_fetched(run, error);
 }
 
@@ -91,6 +93,10 @@ static void on_spooled(void *arg, const struct error *error)
 	struct slice *slice = run_slice_now(run);
 	struct error full = {.class = ERROR_NONE};
 
+	if (!error && run->canceled) {
+		spool_drop(run->runner->options.spool, slice->uuid);
+		error = &run->stop;
+	}
 	if (error) {
 		not_spooled(run, slice, error);
 		return;
@@ -191,6 +197,15 @@ void run_commit(struct run *run, struct spool_writer *writer)
 
 /* ---- fetching ---- */
 
+/* Canceled by an operator: nobody wants what came. */
+static void drop_fetched(struct run *run, const struct fetch_result *result)
+{
+	if (result->writer) {
+		spool_discard(result->writer);
+	}
+	not_spooled(run, run_slice_now(run), &run->stop);
+}
+
 static void on_fetch_done(void *arg, const struct fetch_result *result)
 {
 	struct run *run = arg;
@@ -200,6 +215,10 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 
 	run->fetch = NULL;
 	slice->outcome = result->outcome;
+	if (run->canceled) {
+		drop_fetched(run, result);
+		return;
+	}
 	if (!result->resumed) {
 		slice->left[0] = '\0'; /* it may hold more than we have */
 	}
@@ -300,7 +319,9 @@ void run_step(struct run *run)
 	struct error error = {.class = ERROR_NONE};
 	int r;
 
-	if (run->next < run->info.n_slices && is_over_early(run)) {
+	if (run->canceled) {
+		run_drop_rest(run);
+	} else if (run->next < run->info.n_slices && is_over_early(run)) {
 		run->info.n_slices = run->next;
 	}
 	if (run->next == run->info.n_slices) {

@@ -68,6 +68,15 @@ int64_t runner_add(struct runner *runner, const struct source *source, const cha
 int64_t runner_heal(struct runner *runner, const struct source *source,
 	const struct plan_slice *slices, unsigned n_slices);
 
+/*
+ * End the runs of `source` (NULL: of all) as canceled: what is being fetched or loaded is stopped, and
+ * what waits for the loader is dropped. A slice that was committed stays. on_end comes later, also
+ * for those that had not begun, without on_start. Returns how many, their ids in `ids`.
+ */
+enum { RUNNER_MAX_CANCELED = 64 };
+unsigned runner_cancel(struct runner *runner, const struct source *source, const char *who,
+	int64_t ids[static RUNNER_MAX_CANCELED]);
+
 /* The loader is done with a slice (of any run, also one of an earlier process: ignored). */
 void runner_settle(struct runner *runner, const struct load_result *result,
 	const struct error *error);
@@ -78,6 +87,10 @@ unsigned runner_queue(const struct runner *runner, const struct source **sources
 bool runner_is_idle(const struct runner *runner);     /* nothing queued, fetching or unsettled */
 bool runner_is_fetching(const struct runner *runner); /* queued or fetching */
 bool runner_has(const struct runner *runner, const struct source *source); /* queued or running */
+/* The run that keeps another of its source from being added; 0: none. */
+int64_t runner_find(const struct runner *runner, const struct source *source);
+/* A run that has not ended; NULL: none. state is running while it is queued, too. */
+const struct run_info *runner_info(const struct runner *runner, int64_t id);
 
 /* By when the present fetch must show progress (the clock's ms); UINT64_MAX: nothing runs. */
 uint64_t runner_deadline_ms(const struct runner *runner);

@@ -32,6 +32,9 @@ static enum run_state state_of_run(const struct run *run)
 	enum run_state state = run->slices[0].state;
 	bool alike = true, rows = false;
 
+	if (run->canceled) {
+		return RUN_CANCELED;
+	}
 	for (unsigned i = 0; i < run->info.n_slices; i++) {
 		alike = alike && run->slices[i].state == state;
 		rows = rows || run->slices[i].state == RUN_SUCCESS ||

@@ -2,7 +2,8 @@
 
 /*
  * The insides of the runner, for its own files: runner.c (the queue of runs), run.c (the slices of one
- * run, in the order of the stages), run_split.c (a slice in parts), run_end.c (what became of it).
+ * run, in the order of the stages), run_split.c (a slice in parts), run_cancel.c (ended before its
+ * time), run_end.c (what became of it).
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -42,7 +43,8 @@ struct run {
 	struct slice *slices;
 	unsigned next; /* slice to fetch */
 	struct fetch *fetch;
-	bool spooled; /* all fetched */
+	bool spooled;  /* all fetched */
+	bool canceled; /* by an operator */
 	bool gives_way, refused;
 };
 
@@ -80,6 +82,9 @@ bool run_split(struct run *run, const struct fetch_result *result);
 void run_finish_split(struct run *run);
 /* The slice whose parts are being fetched. */
 struct slice *run_whole_of(struct run *run);
+
+/* run_cancel.c: settle the slices that were not begun, without a word for each. */
+void run_drop_rest(struct run *run);
 
 /* run_end.c */
 void run_settle(struct run *run, struct slice *slice, enum run_state state);

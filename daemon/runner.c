@@ -43,10 +43,22 @@ static void on_timer_closed(uv_handle_t *handle)
 	free(runner);
 }
 
+/* Those that were canceled while they waited. */
+static void end_settled(struct runner *runner)
+{
+	struct run *run, *next;
+
+	for (run = TAILQ_FIRST(&runner->waiting); run; run = next) {
+		next = TAILQ_NEXT(run, entry);
+		run_end_if_settled(run);
+	}
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct runner *runner = container_of(timer, struct runner, timer);
 
+	end_settled(runner);
 	if (runner->fetching) {
 		if (!run_is_busy(runner->fetching)) {
 			run_step(runner->fetching);
@@ -90,22 +102,48 @@ static bool is_of(const struct run *run, const struct source *source)
 	return strcmp(run->info.source->label, source->label) == 0;
 }
 
-static bool is_queued(const struct runner *runner, const struct source *source)
+static int64_t queued_id(const struct runner *runner, const struct source *source)
 {
 	const struct run *run;
 
 	TAILQ_FOREACH (run, &runner->queue, entry) {
 		if (is_of(run, source)) {
-			return true;
+			return run->info.id;
 		}
 	}
-	return false;
+	return 0;
 }
 
 bool runner_has(const struct runner *runner, const struct source *source)
 {
-	return is_queued(runner, source) ||
+	return queued_id(runner, source) != 0 ||
 	       (runner->fetching && is_of(runner->fetching, source));
+}
+
+int64_t runner_find(const struct runner *runner, const struct source *source)
+{
+	const struct run *now = runner->fetching;
+
+	return now && is_of(now, source) && !now->gives_way ? now->info.id
+							    : queued_id(runner, source);
+}
+
+const struct run_info *runner_info(const struct runner *runner, int64_t id)
+{
+	const struct run_list *lists[] = {&runner->queue, &runner->waiting};
+	const struct run *run;
+
+	if (runner->fetching && runner->fetching->info.id == id) {
+		return &runner->fetching->info;
+	}
+	for (size_t i = 0; i < N_ELEMENTS(lists); i++) {
+		TAILQ_FOREACH (run, lists[i], entry) {
+			if (run->info.id == id) {
+				return &run->info;
+			}
+		}
+	}
+	return NULL;
 }
 
 /* A run that gives way does not keep another of its source from being asked for. */
@@ -115,7 +153,7 @@ static bool is_refused(const struct runner *runner, const struct source *source,
 
 	return runner->closing ||
 	       (gives_way ? runner_is_fetching(runner)
-			  : is_queued(runner, source) ||
+			  : queued_id(runner, source) != 0 ||
 				    (now && is_of(now, source) && !now->gives_way));
 }
 

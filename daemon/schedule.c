@@ -33,10 +33,12 @@ struct entry {
 	int64_t attempt_us; /* when the last run ended; 0 none */
 	unsigned n_failed; /* in a row */
 	bool start;        /* on_start is due */
+	bool paused;
 };
 
 struct schedule {
 	const struct zone *zone;
+	bool paused; /* all of it */
 	unsigned n_entries;
 	struct entry entries[];
 };
@@ -141,6 +143,7 @@ void schedule_restore(struct schedule *schedule, const struct source *source,
 		entry->retry_us = mark->retry_us;
 		entry->n_failed = mark->n_failed;
 	}
+	entry->paused = mark->paused;
 	if (mark->since_us > 0 && mark->since_us < now_us) {
 		entry->since_us = mark->since_us;
 		entry->owed = true;
@@ -158,7 +161,27 @@ void schedule_save(const struct schedule *schedule, const struct source *source,
 		.retry_us = entry->retry_us == INT64_MAX ? 0 : entry->retry_us,
 		.since_us = entry->owed || entry->retry_us != INT64_MAX ? entry->since_us : 0,
 		.n_failed = entry->n_failed,
+		.paused = entry->paused,
 	};
+}
+
+void schedule_pause(struct schedule *schedule, const struct source *source, bool paused)
+{
+	if (source) {
+		find(schedule, source)->paused = paused;
+	} else {
+		schedule->paused = paused;
+	}
+}
+
+bool schedule_is_paused(const struct schedule *schedule, const struct source *source)
+{
+	return source ? find(schedule, source)->paused : schedule->paused;
+}
+
+static bool waits(const struct schedule *schedule, const struct entry *entry)
+{
+	return schedule->paused || entry->paused;
 }
 
 /* The first tick that a run which begins now stands for. */
@@ -219,7 +242,7 @@ bool schedule_due(struct schedule *schedule, int64_t now_us, struct schedule_due
 		const char *why;
 
 		believe_clock(schedule, entry, now_us);
-		why = why_due(entry, now_us);
+		why = waits(schedule, entry) ? NULL : why_due(entry, now_us);
 		if (why) {
 			fire(schedule, entry, why, now_us);
 			*ret = (struct schedule_due){.source = entry->source,
@@ -259,10 +282,13 @@ void schedule_ended(struct schedule *schedule, const struct source *source,
 	entry->retry_us = now_us + (int64_t)ms * 1000;
 }
 
-static int64_t next_of(const struct entry *entry)
+static int64_t next_of(const struct schedule *schedule, const struct entry *entry)
 {
 	int64_t next = entry->next_us;
 
+	if (waits(schedule, entry)) {
+		return INT64_MAX;
+	}
 	if (entry->start) {
 		return entry->last_us;
 	}
@@ -276,7 +302,7 @@ int64_t schedule_next_us(const struct schedule *schedule, const struct source *s
 {
 	const struct entry *entry = find(schedule, source);
 
-	return entry ? next_of(entry) : INT64_MAX;
+	return entry ? next_of(schedule, entry) : INT64_MAX;
 }
 
 int64_t schedule_soonest_us(const struct schedule *schedule)
@@ -284,7 +310,7 @@ int64_t schedule_soonest_us(const struct schedule *schedule)
 	int64_t soonest = INT64_MAX, next;
 
 	for (unsigned i = 0; i < schedule->n_entries; i++) {
-		next = next_of(&schedule->entries[i]);
+		next = next_of(schedule, &schedule->entries[i]);
 		soonest = next < soonest ? next : soonest;
 	}
 	return soonest;
@@ -341,6 +367,9 @@ unsigned schedule_upcoming(const struct schedule *schedule, int64_t now_us,
 		struct schedule_tick tick = {.source = entry->source, .trigger = "schedule"};
 		int64_t next = entry->next_us;
 
+		if (waits(schedule, entry)) {
+			continue;
+		}
 		for (unsigned k = 0; k < max && next != INT64_MAX; k++) {
 			tick.at_us = next + jitter_us(entry->source);
 			add_tick(ticks, &n, max, &tick);

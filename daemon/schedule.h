@@ -7,6 +7,7 @@
  * was no success. Time is handed in, and may jump both ways: a tick never fires twice.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/config.h"
@@ -35,6 +36,7 @@ struct schedule_mark {
 	int64_t retry_us;
 	int64_t since_us;   /* the first tick that the next run must stand for */
 	unsigned n_failed;  /* runs in a row that were no success */
+	bool paused;        /* by an operator */
 };
 
 /* Of an earlier process. What lies in the future (the clock was set back) is not believed. */
@@ -42,6 +44,13 @@ void schedule_restore(struct schedule *schedule, const struct source *source,
 	const struct schedule_mark *mark);
 void schedule_save(const struct schedule *schedule, const struct source *source,
 	struct schedule_mark *ret);
+
+/*
+ * Nothing of `source` (NULL: of any) is due until it is resumed; then all that was missed is due as
+ * one. A pause of all and a pause of one stand beside each other.
+ */
+void schedule_pause(struct schedule *schedule, const struct source *source, bool paused);
+bool schedule_is_paused(const struct schedule *schedule, const struct source *source);
 
 struct schedule_due {
 	const struct source *source;

@@ -136,6 +136,9 @@ int spool_mark_loaded(struct spool *spool, const char *uuid, spool_done_fn on_do
 int spool_set_aside(struct spool *spool, const char *uuid, spool_done_fn on_done, void *arg)
 	must_check;
 
+/* Remove a .ready file: nobody wants its rows any more. In the thread pool. */
+void spool_drop(struct spool *spool, const char *uuid);
+
 struct spool_entry {
 	struct spool_header header;
 	uint64_t bytes;

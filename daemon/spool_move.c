@@ -238,6 +238,15 @@ void spool_remove_file(struct spool *spool, struct spool_file *file)
 	remove_names(spool, &names);
 }
 
+void spool_drop(struct spool *spool, const char *uuid)
+{
+	struct spool_file *file = spool_find_file(spool, uuid);
+
+	if (file && file->state == SPOOL_FILE_READY) {
+		spool_remove_file(spool, file);
+	}
+}
+
 void spool_prune(struct spool *spool, int64_t now)
 {
 	struct buffer names = {0};

@@ -17,6 +17,7 @@
 static void make_fresh(struct state_doc *doc)
 {
 	doc->last_run = 0;
+	doc->paused = false;
 	doc->breaker = (struct breaker_state){.phase = BREAKER_CLOSED};
 	doc->counts = (struct state_counts){.n_syncs = 0};
 	for (unsigned i = 0; i < doc->n_sources; i++) {
@@ -176,6 +177,7 @@ static json_t *source_to_json(const struct state_source *source, int *r)
 	*r |= json_object_set_new(o, "retry_us", json_integer(source->mark.retry_us));
 	*r |= json_object_set_new(o, "since_us", json_integer(source->mark.since_us));
 	*r |= json_object_set_new(o, "retries", json_integer(source->mark.n_failed));
+	*r |= json_object_set_new(o, "paused", json_boolean(source->mark.paused));
 	*r |= json_object_set_new(o, "counts", counts_to_json(&source->counts, r));
 	*r |= json_object_set_new(o, "tally", tally_to_json(&source->tally, r));
 	return o;
@@ -215,6 +217,7 @@ char *state_format(const struct state_doc *doc)
 	}
 	r |= json_object_set_new(o, "version", json_integer(STATE_VERSION));
 	r |= json_object_set_new(o, "last_run", json_integer(doc->last_run));
+	r |= json_object_set_new(o, "paused", json_boolean(doc->paused));
 	r |= json_object_set_new(o, "breaker", breaker_to_json(&doc->breaker, &r));
 	r |= json_object_set_new(o, "counts", counts_to_json(&doc->counts, &r));
 	r |= json_object_set_new(o, "datasets", datasets);
@@ -323,6 +326,15 @@ static bool read_tally(const json_t *o, struct source_counts *tally)
 		read_day(o, &tally->newest_day);
 }
 
+/* It came later than the rest. */
+static bool read_paused(const json_t *o, bool *ret)
+{
+	const json_t *paused = json_object_get(o, "paused");
+
+	*ret = json_is_true(paused);
+	return !paused || json_is_boolean(paused);
+}
+
 static bool read_source(const json_t *o, struct state_doc *doc)
 {
 	const char *dataset = json_string_value(json_object_get(o, "dataset"));
@@ -342,6 +354,7 @@ static bool read_source(const json_t *o, struct state_doc *doc)
 		(!json_object_get(o, "since_us") || /* it came later */
 			jsontext_get_int(o, "since_us", 0, INT64_MAX, &source->mark.since_us)) &&
 		jsontext_get_unsigned(o, "retries", &source->mark.n_failed) &&
+		read_paused(o, &source->mark.paused) &&
 		read_counts(json_object_get(o, "counts"), &source->counts) &&
 		read_tally(json_object_get(o, "tally"), &source->tally);
 }
@@ -391,6 +404,7 @@ static const char *read_doc(const json_t *o, struct state_doc *doc)
 		return "its version is not known";
 	}
 	if (!jsontext_get_int(o, "last_run", 0, INT64_MAX, &doc->last_run) ||
+		!read_paused(o, &doc->paused) ||
 		!read_breaker(json_object_get(o, "breaker"), &doc->breaker) ||
 		!read_counts(json_object_get(o, "counts"), &doc->counts) ||
 		!read_list(json_object_get(o, "datasets"), read_dataset, doc) ||

@@ -7,6 +7,7 @@
  * forgotten. Everything that comes from a file is input: it is checked here.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,7 @@ struct state_dataset {
 
 struct state_doc {
 	int64_t last_run; /* 0: none yet */
+	bool paused;      /* the whole schedule, by an operator */
 	struct breaker_state breaker;
 	struct state_counts counts;
 	struct state_source *sources; /* in the configuration's order */

@@ -25,9 +25,6 @@ void config_unavailable(const struct config *config, unavailable_fn visit, void 
 	if (config->alerts.webhook) {
 		visit(arg, "alerts.webhook", "no message is sent");
 	}
-	if (config->server.token_file) {
-		visit(arg, "server.token_file", "there is no route yet that a token would open");
-	}
 	if (config->history.runs_ms != history_ms || config->history.quarantine_ms != history_ms ||
 		config->history.revisions_ms != UINT64_MAX) {
 		visit(arg, "history", "nothing is ever deleted");

@@ -108,6 +108,8 @@ const char *httpd_header(const struct httpd_request *request, const char *name);
 /* The body, "" when there is none; always followed by a NUL. */
 const char *httpd_body(const struct httpd_request *request, size_t *ret_len);
 bool httpd_is_unix(const struct httpd_request *request); /* came by a unix socket */
+/* Who is at the other end of a unix socket; -1 when that is not known, or it is TCP. */
+int httpd_peer_uid(const struct httpd_request *request, uid_t *ret) must_check;
 
 enum httpd_take {
 	HTTPD_COPY,   /* the bytes are copied */

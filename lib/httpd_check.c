@@ -88,6 +88,23 @@ bool httpd_etag_matches(const char *list, const char *etag)
 	return equal;
 }
 
+bool httpd_bearer_matches(const char *header, const char *token)
+{
+	static const char scheme[] = "Bearer ";
+	size_t len = strlen(token), n = 0;
+	unsigned different = 1;
+
+	if (header && strncasecmp(header, scheme, strlen(scheme)) == 0) {
+		header += strlen(scheme);
+		n = strlen(header);
+		different = n != len;
+		for (size_t i = 0; i < n; i++) {
+			different |= (unsigned char)header[i] ^ (unsigned char)token[len ? i % len : 0];
+		}
+	}
+	return !different;
+}
+
 bool httpd_path_matches(const char *pattern, const char *path, const char **ret_param)
 {
 	size_t len = strlen(pattern);

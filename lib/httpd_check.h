@@ -20,6 +20,11 @@ bool httpd_host_is_ours(const char *host, const char *const *hosts, unsigned n_h
 bool httpd_etag_matches(const char *list, const char *etag);
 
 /*
+ * Is `header` (Authorization, or NULL) "Bearer " and `token`? Takes as long whatever is wrong with it.
+ */
+bool httpd_bearer_matches(const char *header, const char *token);
+
+/*
  * Does `path` fit the route's `pattern`, equal or, with a pattern that ends in "*", with one more
  * part that is not empty? *ret_param is then that part, else NULL.
  */

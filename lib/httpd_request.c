@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "lib/httpd_check.h"
 #include "lib/httpd_private.h"
@@ -226,6 +227,19 @@ const char *httpd_body(const struct httpd_request *request, size_t *ret_len)
 bool httpd_is_unix(const struct httpd_request *request)
 {
 	return request->conn && request->conn->listener->is_unix;
+}
+
+int httpd_peer_uid(const struct httpd_request *request, uid_t *ret)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (!httpd_is_unix(request) ||
+		getsockopt(request->conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		return -1;
+	}
+	*ret = peer.uid;
+	return 0;
 }
 
 struct header_count {

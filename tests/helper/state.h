@@ -46,6 +46,7 @@ static inline void state_fill(struct state_doc *doc)
 	};
 
 	doc->last_run = 1795187440123;
+	doc->paused = true;
 	doc->breaker = (struct breaker_state){BREAKER_OPEN, 7, 1795187440000000};
 	doc->counts.n_syncs = 12;
 	doc->counts.n_failures = 3;
@@ -53,7 +54,7 @@ static inline void state_fill(struct state_doc *doc)
 	doc->counts.last_failure_us = 1795187450123000;
 	state_keep_sync(&doc->counts, &last);
 	doc->sources[1].mark = (struct schedule_mark){1795187440000000, 1795187450123000,
-		1795188340123000, 1795087440000000, 2};
+		1795188340123000, 1795087440000000, 2, true};
 	doc->sources[1].counts.n_syncs = 8;
 	state_keep_sync(&doc->sources[1].counts, &last);
 	doc->sources[1].tally = (struct source_counts){

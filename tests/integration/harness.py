@@ -354,13 +354,13 @@ class Daemon:
         assert code == 0, f"exit {code}\n{self.log()}"
         return time.monotonic() - begin
 
-    def get(self, path, tcp=False, method="GET", headers=None):
+    def get(self, path, tcp=False, method="GET", headers=None, body=None):
         if tcp:
             connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=10)
         else:
             connection = UnixConnection(self.site.socket)
         with contextlib.closing(connection):
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body=body, headers=headers or {})
             return Reply(connection.getresponse())
 
     def status(self, tcp=False):

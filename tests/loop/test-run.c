@@ -460,6 +460,50 @@ static void test_stop_at_each_turn(void **state)
 		ROWS_A_DAY);
 }
 
+/*
+ * Canceled at each turn: it ends as canceled (or had ended), nothing of it is left in the spool, and
+ * the books have what the table has.
+ */
+static void test_cancel_at_each_turn(void **state)
+{
+	struct world *world = *state;
+	int64_t ids[RUNNER_MAX_CANCELED], id;
+	bool ended = false;
+
+	process_begin(world);
+	for (unsigned n = 0; !ended; n += 1 + n / 8) {
+		struct spool_stats spool;
+
+		world->n_ended = 0;
+		id = ask(world, 2);
+		assert_true(id > 0);
+		for (unsigned i = 0; i < n && world->n_ended == 0; i++) {
+			uv_run(&world->loop, UV_RUN_ONCE);
+		}
+		ended = world->n_ended > 0;
+		assert_int_equal(runner_cancel(world->runner, n % 2 ? history(world) : NULL, "a test",
+					 ids), ended ? 0 : 1);
+		if (!ended) {
+			assert_int_equal(ids[0], id);
+			assert_int_equal(runner_cancel(world->runner, NULL, "again", ids), 0);
+			until_ended(world);
+			assert_int_equal(world->ended.state, RUN_CANCELED);
+			assert_string_equal(world->ended_code, "canceled");
+		}
+		assert_null(runner_info(world->runner, id));
+		assert_int_equal(runner_find(world->runner, history(world)), 0);
+		spool = spool_stats(world->spool);
+		assert_int_equal(spool.n_part + spool.n_ready, 0);
+	}
+	assert_int_equal(world->ended.state, RUN_SUCCESS);
+	process_end(world);
+	assert_int_equal(postgres_number(world->postgres, "SELECT count(*) FROM m.price"),
+		2 * ROWS_A_DAY);
+	assert_int_equal(
+		postgres_number(world->postgres, "SELECT sum(inserted) FROM ogdsync.run_slice"),
+		2 * ROWS_A_DAY);
+}
+
 static void test_database_away_then_back(void **state)
 {
 	struct world *world = *state;
@@ -504,6 +548,7 @@ int main(void)
 		stage_test(test_healing_gives_way),
 		stage_test(test_healing_ends_where_it_is_refused),
 		stage_test(test_stop_at_each_turn),
+		stage_test(test_cancel_at_each_turn),
 		stage_test(test_database_away_then_back),
 	};
 

@@ -124,11 +124,41 @@ static void test_title(void **state)
 	assert_string_equal(httpd_status_title(299), "");
 }
 
+static void test_bearer(void **state)
+{
+	static const struct {
+		const char *header;
+		bool match;
+	} cases[] = {
+		{"Bearer secret-1", true},
+		{"bearer secret-1", true},
+		{"Bearer secret-2", false},
+		{"Bearer secret-", false},
+		{"Bearer secret-1secret-1", false},
+		{"Bearer  secret-1", false},
+		{"Bearer ", false},
+		{"Bearer", false},
+		{"Basic secret-1", false},
+		{"secret-1", false},
+		{"", false},
+		{NULL, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		if (httpd_bearer_matches(cases[i].header, "secret-1") != cases[i].match) {
+			fail_msg("%s", cases[i].header);
+		}
+	}
+	assert_false(httpd_bearer_matches("Bearer x", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_etag),
+		cmocka_unit_test(test_bearer),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_title),
 	};

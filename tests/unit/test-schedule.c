@@ -478,6 +478,37 @@ static void test_what_is_to_come(void **state)
 	end(&f);
 }
 
+/* What was missed is due as one when the pause is over; it outlives the process. */
+static void test_pause(void **state)
+{
+	struct fixture f = {.sources[0] = {.schedules = noon_and_evening, .n_schedules = 2}};
+	struct schedule_mark mark;
+	struct schedule_tick tick;
+
+	(void)state;
+	begin(&f, 1, MIDNIGHT);
+	schedule_pause(f.schedule, &f.sources[0], true);
+	assert_true(schedule_is_paused(f.schedule, &f.sources[0]));
+	assert_false(schedule_is_paused(f.schedule, NULL));
+	assert_null(due(&f, MIDNIGHT + 3 * DAY));
+	assert_int_equal(schedule_next_us(f.schedule, &f.sources[0]), INT64_MAX);
+	assert_int_equal(schedule_upcoming(f.schedule, MIDNIGHT, &tick, 1), 0);
+	schedule_save(f.schedule, &f.sources[0], &mark);
+	end(&f);
+
+	begin(&f, 1, MIDNIGHT + 4 * DAY);
+	schedule_restore(f.schedule, &f.sources[0], &mark);
+	schedule_pause(f.schedule, NULL, true);
+	assert_null(due(&f, MIDNIGHT + 4 * DAY));
+	schedule_pause(f.schedule, &f.sources[0], false);
+	assert_null(due(&f, MIDNIGHT + 4 * DAY)); /* one of both is enough */
+	schedule_pause(f.schedule, NULL, false);
+	assert_string_equal(due(&f, MIDNIGHT + 4 * DAY), "schedule");
+	assert_int_equal(f.since_us, MIDNIGHT + 12 * HOUR);
+	assert_null(due(&f, MIDNIGHT + 4 * DAY));
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_a_year_with_summer_time),
 		cmocka_unit_test(test_a_year_of_clock_jumps),
 		cmocka_unit_test(test_what_is_to_come),
+		cmocka_unit_test(test_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

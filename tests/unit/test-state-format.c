@@ -68,6 +68,9 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(again.sources[1].mark.retry_us, 1795188340123000);
 	assert_int_equal(again.sources[1].mark.since_us, 1795087440000000);
 	assert_int_equal(again.sources[1].mark.n_failed, 2);
+	assert_true(again.sources[1].mark.paused);
+	assert_false(again.sources[0].mark.paused);
+	assert_true(again.paused);
 	assert_int_equal(again.sources[1].counts.n_syncs, 8);
 	assert_memory_equal(&again.sources[1].tally, &doc.sources[1].tally,
 		sizeof(doc.sources[1].tally));
