@@ -11,6 +11,11 @@
 /* clang-format off */
 #define COMMANDS(X) \
 	X(status) \
+	X(run) \
+	X(pause) \
+	X(resume) \
+	X(cancel) \
+	X(runs) \
 	X(config_check) \
 	X(config_show) \
 	X(doctor) \

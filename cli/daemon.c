@@ -77,16 +77,59 @@ int daemon_ask(struct cli *cli, struct client_request *request, struct client_an
 	return 0;
 }
 
+int daemon_refused(struct cli *cli, const struct client_answer *answer)
+{
+	_cleanup_buffer_ struct buffer problem = {0};
+	int code = EXITCODE_UNAVAILABLE;
+
+	switch (answer->status) {
+	case 400:
+		code = EXITCODE_USAGE;
+		break;
+	case 401:
+	case 403:
+		code = EXITCODE_NO_PERMISSION;
+		break;
+	case 404:
+		code = EXITCODE_NO_INPUT;
+		break;
+	case 409:
+		code = EXITCODE_TRY_AGAIN;
+		break;
+	case 422:
+		code = EXITCODE_CONFIG;
+		break;
+	default:
+		break;
+	}
+	client_problem(answer, &problem);
+	return cli_error(cli, code, "%s", buffer_str(&problem));
+}
+
 int daemon_get(struct cli *cli, const char *path, struct client_answer *ret)
 {
 	struct client_request request = {.path = path};
-	_cleanup_buffer_ struct buffer problem = {0};
 	int code = daemon_ask(cli, &request, ret);
 
-	if (code != 0 || ret->status / 100 == 2) {
-		return code;
-	}
-	client_problem(ret, &problem);
-	return cli_error(cli, ret->status == 403 ? EXITCODE_NO_PERMISSION : EXITCODE_UNAVAILABLE,
-		"%s", buffer_str(&problem));
+	return code != 0 || ret->status / 100 == 2 ? code : daemon_refused(cli, ret);
+}
+
+int daemon_post_any(struct cli *cli, const char *path, json_t *take_body,
+	struct client_answer *ret)
+{
+	_cleanup_free_ char *body = json_dumps(take_body, JSON_COMPACT);
+	struct client_request request = {
+		.path = path, .body = body, .token = getenv("OGDSYNC_TOKEN")};
+
+	json_decref(take_body);
+	*ret = (struct client_answer){.status = 0};
+	return body ? daemon_ask(cli, &request, ret)
+		    : cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
+}
+
+int daemon_post(struct cli *cli, const char *path, json_t *take_body, struct client_answer *ret)
+{
+	int code = daemon_post_any(cli, path, take_body, ret);
+
+	return code != 0 || ret->status / 100 == 2 ? code : daemon_refused(cli, ret);
 }

@@ -4,6 +4,8 @@
  * Which daemon a command talks to, and talking to it. SPDX-License-Identifier: Apache-2.0
  */
 
+#include <jansson.h>
+
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -19,5 +21,16 @@ int daemon_ask(
 struct config;
 const char *daemon_configured_address(const struct config *config);
 
-/* The same, and an answer that is not 2xx is said and turned into an exit code too. */
+/* POST with `take_body` as JSON, else like daemon_ask(). A NULL body is a lack of memory. */
+int daemon_post_any(struct cli *cli, const char *path, json_t *take_body,
+	struct client_answer *ret) must_check;
+
+/* Say why the daemon refused; the exit code. */
+int daemon_refused(struct cli *cli, const struct client_answer *answer);
+
+/* daemon_post_any(), and an answer that is not 2xx is said and turned into an exit code too. */
+int daemon_post(struct cli *cli, const char *path, json_t *take_body, struct client_answer *ret)
+	must_check;
+
+/* GET, and an answer that is not 2xx is said and turned into an exit code too. */
 int daemon_get(struct cli *cli, const char *path, struct client_answer *ret) must_check;

@@ -38,11 +38,9 @@ static bool is_kept(const char *code)
 	return strcmp(code, "schema_drift") == 0 || strcmp(code, "too_many_bad_rows") == 0;
 }
 
-int exit_code_of_run(const struct run_info *run)
+static int of_outcome(enum run_state state, const char *why, bool of_portal)
 {
-	const char *why = run->error ? run->error->code : "";
-
-	switch (run->state) {
+	switch (state) {
 	case RUN_SUCCESS:
 		return EXITCODE_OK;
 	case RUN_RUNNING:
@@ -60,9 +58,33 @@ int exit_code_of_run(const struct run_info *run)
 	if (is_kept(why)) {
 		return EXITCODE_TRY_AGAIN;
 	}
-	/* What the fetch stage says is the portal's fault; all else is rows that are not loaded. */
-	return run->error && strcmp(run->error->where, "fetch") == 0 ? EXITCODE_UNAVAILABLE
-								     : EXITCODE_TRY_AGAIN;
+	return of_portal ? EXITCODE_UNAVAILABLE : EXITCODE_TRY_AGAIN;
+}
+
+/* What the fetch stage says is the portal's fault; all else is rows that are not loaded. */
+int exit_code_of_run(const struct run_info *run)
+{
+	return of_outcome(run->state, run->error ? run->error->code : "",
+		run->error && strcmp(run->error->where, "fetch") == 0);
+}
+
+/* The codes of the database and of the disk: a SQLSTATE, or the name of an errno. */
+static bool is_ours(const char *code)
+{
+	return code[0] != '\0' && strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == strlen(code);
+}
+
+int exit_code_of_words(const char *state, const char *code)
+{
+	enum run_state known = RUN_FAILED;
+	const char *why = code ? code : "";
+
+	for (int i = RUN_RUNNING; i < N_RUN_STATES; i++) {
+		if (strcmp(run_state_name((enum run_state)i), state) == 0) {
+			known = (enum run_state)i;
+		}
+	}
+	return of_outcome(known, why, !is_ours(why));
 }
 
 int exit_code_of_database(enum loader_state state, const struct error *error)

@@ -12,5 +12,7 @@
 int exit_code_worse(int a, int b);
 
 int exit_code_of_run(const struct run_info *run);
+/* From the words for it: what a client of the daemon knows. `code` may be NULL. */
+int exit_code_of_words(const char *state, const char *code);
 int exit_code_of_database(enum loader_state state, const struct error *error);
 int exit_code_of_start(const struct error *error); /* something could not be started */
