@@ -65,6 +65,7 @@ static bool may_heal(struct daemon *daemon)
 	return runner_is_idle(daemon->runner) && loader_is_idle(daemon->loader) &&
 	       reader_lease(daemon->reader)->state == LEASE_HOLDER &&
 	       portal_breaker(daemon->portal)->state.phase == BREAKER_CLOSED &&
+	       !schedule_is_paused(daemon->schedule, NULL) &&
 	       clock_mono_ms(daemon->clock) >= daemon->heal.pause_ms;
 }
 
@@ -72,7 +73,9 @@ static bool start_chunk(struct daemon *daemon, const struct heal_request *reques
 {
 	struct plan_slice slices[CHUNK_SLICES];
 	int32_t days[CHUNK_SLICES];
-	unsigned n = heal_plan(request, days, CHUNK_SLICES);
+	unsigned n = schedule_is_paused(daemon->schedule, request->source)
+			     ? 0
+			     : heal_plan(request, days, CHUNK_SLICES);
 
 	for (unsigned i = 0; i < n; i++) {
 		plan_day(days[i], &slices[i]);
@@ -226,7 +229,7 @@ void daemon_heal_ended(struct daemon *daemon, const struct run_info *run)
 {
 	struct daemon_heal *heal = &daemon->heal;
 
-	if (run->state != RUN_FAILED) {
+	if (run->state != RUN_FAILED && run->state != RUN_CANCELED) {
 		heal->wait_ms = 0;
 		return;
 	}
