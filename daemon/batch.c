@@ -4,7 +4,8 @@
  *
  * Rows come from the sorter ordered by key and then by values, so records of one key are neighbours
  * and the last of them is the greatest. One row is held back until a greater key (or the end)
- * proves it the last of its key; it stays held from one batch to the next.
+ * proves it the last of its key; it is the last in the buffer of the rows, and stays held from one
+ * batch to the next.
  *
  * The rows of a batch lie in one buffer in key order, found by binary search when the table's own
  * row of a key arrives. Mostly it is the next one and equal byte for byte, which one comparison
@@ -31,7 +32,7 @@ struct batch {
 	struct slot *slots;
 	uint32_t n_slots;
 	uint32_t expected; /* the slot whose stored row is likely to come next */
-	struct buffer held; /* the packed row that may still lose to a greater one */
+	size_t held; /* where the packed row lies in `rows` that may still lose to a greater one */
 	bool holding, end;
 	uint64_t n_duplicate;
 	struct row_origin *conflicts;
@@ -64,7 +65,6 @@ struct batch *batch_free(struct batch *batch)
 	}
 	buffer_fini(&batch->rows);
 	buffer_fini(&batch->olds);
-	buffer_fini(&batch->held);
 	free(batch->slots);
 	free(batch->conflicts);
 	free(batch);
@@ -80,8 +80,9 @@ static void unpack(const struct batch *batch, const struct slot *slot, struct fi
 
 static size_t row_bytes(const struct batch *batch, uint32_t i)
 {
-	size_t end = i + 1 < batch->n_slots ? batch->slots[i + 1].at : batch->rows.len;
+	size_t end = batch->holding ? batch->held : batch->rows.len;
 
+	end = i + 1 < batch->n_slots ? batch->slots[i + 1].at : end;
 	return end - batch->slots[i].at - sizeof(struct row_origin);
 }
 
@@ -110,14 +111,30 @@ static int add_conflict(struct batch *batch, struct row_origin origin)
 	return 0;
 }
 
-/* `next` has the key of the held row: one of the two goes. Returns -errno. */
-static int settle(struct batch *batch, const void *next)
+static const char *held_row(const struct batch *batch)
+{
+	return batch->rows.data + batch->held;
+}
+
+static void hold(struct batch *batch, const void *item, size_t len)
+{
+	batch->held = batch->rows.len;
+	buffer_append(&batch->rows, item, len);
+	batch->holding = true;
+}
+
+/* `next` has the key of the held row, which goes. Returns -errno. */
+static int settle(struct batch *batch, const void *next, size_t len)
 {
 	struct field a[DIFF_MAX_FIELDS], b[DIFF_MAX_FIELDS];
-	struct row_origin origin = row_unpack(batch->held.data, a, batch->dataset->n_fact);
+	struct row_origin origin = row_unpack(held_row(batch), a, batch->dataset->n_fact);
+	bool same;
 
 	row_unpack(next, b, batch->dataset->n_fact);
-	if (row_compare_values(batch->dataset, a, b) == 0) {
+	same = row_compare_values(batch->dataset, a, b) == 0;
+	batch->rows.len = batch->held;
+	hold(batch, next, len);
+	if (same) {
 		batch->n_duplicate++;
 		return 0;
 	}
@@ -147,36 +164,39 @@ static void emit_held(struct batch *batch)
 {
 	struct slot *slot = &batch->slots[batch->n_slots++];
 
-	*slot = (struct slot){.at = batch->rows.len, .verdict = DIFF_NEW};
-	buffer_append(&batch->rows, batch->held.data, batch->held.len);
+	*slot = (struct slot){.at = batch->held, .verdict = DIFF_NEW};
 	batch->holding = false;
-	if (!buffer_failed(&batch->rows)) {
-		count_day(batch, slot);
-	}
-}
-
-static void hold(struct batch *batch, const void *item, size_t len)
-{
-	buffer_clear(&batch->held);
-	buffer_append(&batch->held, item, len);
-	batch->holding = true;
+	count_day(batch, slot);
 }
 
 static int take(struct batch *batch, const void *item, size_t len)
 {
-	int r;
+	int r = 0;
 
 	if (batch->holding &&
-		row_compare_packed_key(batch->dataset, batch->held.data, item) == 0) {
-		r = settle(batch, item);
-		if (r < 0) {
-			return r;
+		row_compare_packed_key(batch->dataset, held_row(batch), item) == 0) {
+		r = settle(batch, item, len);
+	} else {
+		if (batch->holding) {
+			emit_held(batch);
 		}
-	} else if (batch->holding) {
-		emit_held(batch);
+		hold(batch, item, len);
 	}
-	hold(batch, item, len);
-	return buffer_failed(&batch->rows) || buffer_failed(&batch->held) ? -ENOMEM : 0;
+	return buffer_failed(&batch->rows) ? -ENOMEM : r;
+}
+
+/* The rows of the last batch go; the one that is held stays. */
+static void begin_batch(struct batch *batch)
+{
+	size_t len = batch->holding ? batch->rows.len - batch->held : 0;
+
+	batch->n_slots = batch->expected = 0;
+	buffer_clear(&batch->olds);
+	if (len > 0) {
+		memmove(batch->rows.data, held_row(batch), len);
+	}
+	batch->held = 0;
+	batch->rows.len = len;
 }
 
 static bool is_full(const struct batch *batch)
@@ -202,9 +222,7 @@ int batch_fill(struct batch *batch, uint32_t *ret_n, struct error *error)
 	int r = 1;
 
 	count_verdicts(batch);
-	batch->n_slots = batch->expected = 0;
-	buffer_clear(&batch->rows);
-	buffer_clear(&batch->olds);
+	begin_batch(batch);
 	while (!batch->end && !is_full(batch)) {
 		r = sorter_next(batch->options.sorter, &item, &len, error);
 		if (r < 0) {

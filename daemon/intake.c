@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Happy path of one step: a piece of at most 128 KiB comes from the spool and is decoded; each
- * record becomes a row in the arena. Then the ids of all its rows' names are found; when some are
- * new the step ends with NAMES. The next call packs the rows into the sorter, and when that is full
- * ends with FULL and goes on with the same row later. When all rows of the piece are packed the arena
- * is emptied: what is held is one piece, the sorter and the list of rejects.
+ * record becomes a row, its names get their ids, and it is packed into the sorter. From the first row
+ * on that needs a new name, or for which the sorter has no room, the rows of the piece are set aside;
+ * the next step ends with NAMES, or with FULL, and the one after goes on with them. What is held is one
+ * piece, the sorter and the list of rejects.
  *
  * Failure modes: a damaged file, a page that does not decode (it did when it was fetched), no
  * memory. All end the load; nothing was changed but the open transaction.
@@ -25,12 +25,11 @@
 
 enum { REJECTS_FLUSH_BYTES = 256 * 1024, DAYS_MAX = 36600 };
 
-/* A normalised record that waits for its ids. */
+/* A normalised record that waits for an id of its names, or for room. */
 struct pending {
 	struct field *row; /* in the arena */
 	uint32_t *slots;   /* of its names, one per lookup; in the arena */
-	uint32_t position;
-	int32_t day; /* INT32_MIN: none */
+	struct row_origin origin;
 };
 
 struct intake {
@@ -42,7 +41,7 @@ struct intake {
 	struct pending *pending;
 	uint32_t n_pending, size_pending;
 	uint32_t n_packed; /* of pending */
-	bool resolved;     /* every pending row's names have slots */
+	bool asked;        /* for the ids of their names */
 	uint32_t page;     /* 1-based */
 	bool end;
 	struct intake_counts counts;
@@ -210,36 +209,104 @@ static int reject_homeless(struct intake *intake, const struct record *record, i
 		"the table has no partition for this date");
 }
 
+static int make_room(struct intake *intake)
+{
+	uint32_t size = intake->size_pending ? intake->size_pending * 2 : 256;
+	struct pending *pending;
+
+	if (intake->n_pending < intake->size_pending) {
+		return 0;
+	}
+	pending = realloc(intake->pending, size * sizeof(*pending));
+	if (!pending) {
+		return -ENOMEM;
+	}
+	intake->pending = pending;
+	intake->size_pending = size;
+	return 0;
+}
+
+static int set_aside(struct intake *intake, const struct field *row, const uint32_t *slots,
+	struct row_origin origin)
+{
+	const struct dataset *dataset = intake->dataset;
+	struct pending pending = {
+		.row = arena_copy(&intake->arena, row, dataset->n_columns * sizeof(*row)),
+		.slots = arena_copy(&intake->arena, slots, dataset->n_lookups * sizeof(*slots)),
+		.origin = origin,
+	};
+
+	if (!pending.row || !pending.slots || make_room(intake) < 0) {
+		return -ENOMEM;
+	}
+	intake->pending[intake->n_pending++] = pending;
+	return 0;
+}
+
+/* The slots of a row's names. False in *ret_known: one of them has no id yet. */
+static int find_names(struct intake *intake, const struct field *row, int32_t day, uint32_t *slots,
+	bool *ret_known)
+{
+	*ret_known = true;
+	for (unsigned l = 0; l < intake->dataset->n_lookups; l++) {
+		int r = lookup_find(intake->options.lookups, l, row,
+			day == INT32_MIN ? intake->options.default_day : day, &slots[l]);
+
+		if (r < 0) {
+			return r;
+		}
+		*ret_known &= lookup_id(intake->options.lookups, l, slots[l]) != 0;
+	}
+	return 0;
+}
+
+/* The fact row in the form that is sorted. */
+static int pack(struct intake *intake, const struct field *row, const uint32_t *slots,
+	struct row_origin origin)
+{
+	const struct dataset *dataset = intake->dataset;
+	unsigned char ids[DIFF_MAX_FIELDS][4];
+	struct field fact[DIFF_MAX_FIELDS];
+
+	for (unsigned i = 0; i < dataset->n_fact; i++) {
+		int l = dataset->fact[i].lookup;
+
+		fact[i] = l < 0 ? row[dataset->fact[i].column]
+				: field_int4(lookup_id(intake->options.lookups, (unsigned)l, slots[l]),
+					  ids[i]);
+	}
+	buffer_clear(&intake->packed);
+	row_pack(&intake->packed, origin, fact, dataset->n_fact);
+	return buffer_failed(&intake->packed) ? -ENOMEM : 0;
+}
+
+/* Into the sorter. 0, 1 when that is full, -errno. */
+static int sort_in(struct intake *intake, const struct field *row, const uint32_t *slots,
+	struct row_origin origin)
+{
+	int r = pack(intake, row, slots, origin);
+
+	return r < 0 ? r : sorter_add(intake->options.sorter, intake->packed.data,
+				   intake->packed.len);
+}
+
+/* Nearly every row has ids for its names and room in the sorter: it goes there at once. */
 static int keep_row(
 	struct intake *intake, const struct field *row, uint32_t position, int32_t day)
 {
-	size_t bytes = intake->dataset->n_columns * sizeof(*row);
-	struct pending *pending = intake->pending;
-	struct field *copy;
-	uint32_t *slots;
+	struct row_origin origin = {.page = intake->page, .position = position};
+	uint32_t slots[DIFF_MAX_FIELDS];
+	bool known = false;
+	int r = day == INT32_MIN ? 0 : count_day(intake, day);
 
-	if (intake->n_pending == intake->size_pending) {
-		uint32_t size = intake->size_pending ? intake->size_pending * 2 : 256;
-
-		pending = realloc(pending, size * sizeof(*pending));
-		if (!pending) {
-			return -ENOMEM;
-		}
-		intake->pending = pending;
-		intake->size_pending = size;
+	if (r == 0) {
+		r = find_names(intake, row, day, slots, &known);
 	}
-	copy = arena_copy(&intake->arena, row, bytes);
-	slots = arena_alloc(&intake->arena, intake->dataset->n_lookups * sizeof(*slots));
-	if (!copy || !slots) {
-		return -ENOMEM;
+	if (r < 0) {
+		return r;
 	}
-	pending[intake->n_pending++] = (struct pending){
-		.row = copy,
-		.slots = slots,
-		.position = position,
-		.day = day,
-	};
-	return day == INT32_MIN ? 0 : count_day(intake, day);
+	r = known && intake->n_pending == 0 ? sort_in(intake, row, slots, origin) : 1;
+	return r == 1 ? set_aside(intake, row, slots, origin) : r;
 }
 
 static int on_record(void *arg, const struct record *record)
@@ -254,6 +321,9 @@ static int on_record(void *arg, const struct record *record)
 		return collect(intake, record);
 	}
 	intake->counts.received++;
+	if (intake->n_pending == 0) {
+		arena_reset(&intake->arena);
+	}
 	r = normalise(intake->normaliser, record, &intake->arena, row, &reject);
 	if (r == 0) {
 		day = day_of(intake, row);
@@ -311,102 +381,49 @@ static enum intake_step take_piece(struct intake *intake, struct error *error)
 	case SPOOL_DATA:
 		break;
 	}
+	lookup_lock(intake->options.lookups);
 	r = decode_feed(intake->decode, data, len, error);
+	lookup_unlock(intake->options.lookups);
 	return r == 0 ? INTAKE_MORE : fail(error, r);
 }
 
-static int find_names(struct intake *intake, bool *ret_wanted)
+/* Of the rows set aside; the lookups know which of their names have no id yet. */
+static bool want_names(const struct intake *intake)
 {
-	bool wanted = false;
+	unsigned n = 0;
 
 	for (unsigned l = 0; l < intake->dataset->n_lookups; l++) {
-		for (uint32_t i = 0; i < intake->n_pending; i++) {
-			struct pending *p = &intake->pending[i];
-			int32_t day = p->day == INT32_MIN ? intake->options.default_day : p->day;
-			int r = lookup_find(intake->options.lookups, l, p->row, day, &p->slots[l]);
-
-			if (r < 0) {
-				return r;
-			}
-		}
-		wanted |= lookup_wanted(intake->options.lookups, l) > 0;
+		n += lookup_wanted(intake->options.lookups, l);
 	}
-	*ret_wanted = wanted;
-	return 0;
-}
-
-/* Find the slot of every name; the ids of new ones come from the database. */
-static int resolve(struct intake *intake, bool *ret_wanted)
-{
-	int r;
-
-	lookup_lock(intake->options.lookups);
-	r = find_names(intake, ret_wanted);
-	lookup_unlock(intake->options.lookups);
-	return r;
-}
-
-static int pack(struct intake *intake, const struct pending *pending)
-{
-	const struct dataset *dataset = intake->dataset;
-	struct row_origin origin = {.page = intake->page, .position = pending->position};
-	unsigned char ids[DIFF_MAX_FIELDS][4];
-	struct field fact[DIFF_MAX_FIELDS];
-
-	for (unsigned i = 0; i < dataset->n_fact; i++) {
-		int l = dataset->fact[i].lookup;
-
-		fact[i] = l < 0 ? pending->row[dataset->fact[i].column]
-				: field_int4(lookup_id(intake->options.lookups, (unsigned)l,
-						     pending->slots[l]),
-					  ids[i]);
-	}
-	buffer_clear(&intake->packed);
-	row_pack(&intake->packed, origin, fact, dataset->n_fact);
-	return buffer_failed(&intake->packed) ? -ENOMEM : 0;
+	return n > 0;
 }
 
 static enum intake_step pack_pending(struct intake *intake, struct error *error)
 {
-	while (intake->n_packed < intake->n_pending) {
-		int r = pack(intake, &intake->pending[intake->n_packed]);
+	for (; intake->n_packed < intake->n_pending; intake->n_packed++) {
+		const struct pending *p = &intake->pending[intake->n_packed];
+		int r = sort_in(intake, p->row, p->slots, p->origin);
 
-		if (r == 0) {
-			r = sorter_add(intake->options.sorter, intake->packed.data,
-				intake->packed.len);
+		if (r != 0) {
+			return r < 0 ? fail(error, r) : INTAKE_FULL;
 		}
-		if (r < 0) {
-			return fail(error, r);
-		}
-		if (r > 0) {
-			return INTAKE_FULL;
-		}
-		intake->n_packed++;
 	}
 	intake->n_pending = intake->n_packed = 0;
-	intake->resolved = false;
-	arena_reset(&intake->arena);
+	intake->asked = false;
 	return INTAKE_MORE;
 }
 
 enum intake_step intake_advance(struct intake *intake, struct error *error)
 {
-	bool wanted = false;
-	int r;
-
 	if (intake->n_pending == 0) {
 		if (ledger_rejects_bytes(intake->options.rejects) > REJECTS_FLUSH_BYTES) {
 			return INTAKE_REJECTS;
 		}
 		return intake->end ? INTAKE_END : take_piece(intake, error);
 	}
-	if (!intake->resolved) {
-		r = resolve(intake, &wanted);
-		if (r < 0) {
-			return fail(error, r);
-		}
-		intake->resolved = true;
-		if (wanted) {
+	if (!intake->asked) {
+		intake->asked = true;
+		if (want_names(intake)) {
 			return INTAKE_NAMES;
 		}
 	}

@@ -16,6 +16,7 @@
 
 #include "daemon/partition.h"
 #include "lib/hashmap.h"
+#include "lib/word.h"
 
 enum { DAY_NEVER_FIRST = INT32_MAX, DAY_NEVER_LAST = INT32_MIN };
 
@@ -36,6 +37,8 @@ struct lookup {
 	uint32_t n_entries, size;
 	uint32_t n_wanted;
 	struct buffer key; /* scratch */
+	struct buffer last; /* the key that was found last: rows often repeat it */
+	uint32_t last_slot;
 };
 
 struct lookup_set {
@@ -76,6 +79,7 @@ struct lookup_set *lookup_set_free(struct lookup_set *set)
 		hashmap_free(set->lookups[l].slots);
 		buffer_fini(&set->lookups[l].names);
 		buffer_fini(&set->lookups[l].key);
+		buffer_fini(&set->lookups[l].last);
 		free(set->lookups[l].entries);
 	}
 	pthread_mutex_destroy(&set->lock);
@@ -138,16 +142,40 @@ static int new_entry(struct lookup *lookup, uint32_t *ret_slot)
 	return 0;
 }
 
+static bool is_last(const struct lookup *lookup)
+{
+	return lookup->key.len == lookup->last.len &&
+	       word_equal(lookup->key.data, lookup->last.data, lookup->key.len);
+}
+
+static void note_last(struct lookup *lookup, uint32_t slot)
+{
+	struct buffer key = lookup->key;
+
+	lookup->key = lookup->last;
+	lookup->last = key;
+	lookup->last_slot = slot;
+}
+
 /* The slot of the names in lookup->key. */
 static int find_key(struct lookup *lookup, uint32_t *ret_slot)
 {
+	int r = 0;
+
 	if (buffer_failed(&lookup->key)) {
 		return -ENOMEM;
 	}
-	if (hashmap_get(lookup->slots, lookup->key.data, lookup->key.len, ret_slot)) {
+	if (is_last(lookup)) {
+		*ret_slot = lookup->last_slot;
 		return 0;
 	}
-	return new_entry(lookup, ret_slot);
+	if (!hashmap_get(lookup->slots, lookup->key.data, lookup->key.len, ret_slot)) {
+		r = new_entry(lookup, ret_slot);
+	}
+	if (r == 0) {
+		note_last(lookup, *ret_slot);
+	}
+	return r;
 }
 
 /* Field `n` of a key: 4 bytes of length, big-endian, -1 for NULL, then the bytes. */

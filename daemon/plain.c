@@ -181,7 +181,7 @@ static bool take_value(struct scan *s, struct record_field *field)
 static bool is_name(const struct scan *s, const struct plain_name *name)
 {
 	return name->len > 0 && s->end - s->at >= name->len &&
-		memcmp(s->at, name->text, name->len) == 0;
+		word_equal(s->at, name->text, name->len);
 }
 
 static bool take_other_name(struct plain *plain, struct plain_name *name, struct scan *s,

@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 /* Items lie where they came in, not in order: the ones that come next are fetched into the cache. */
-enum { PREFETCH_ITEMS = 8 };
+enum { PREFETCH_ITEMS = 8, FEW_ENTRIES = 8 };
 
 static void collect_again(struct sorter *sorter)
 {
@@ -172,6 +172,20 @@ static void reverse(struct entry *entries, size_t n)
 	}
 }
 
+/* Sort a few in place. */
+static void sort_few(const struct sorter *sorter, struct entry *entries, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct entry moving = entries[i];
+		size_t at = i;
+
+		for (; at > 0 && !in_order(sorter, &entries[at - 1], &moving); at--) {
+			entries[at] = entries[at - 1];
+		}
+		entries[at] = moving;
+	}
+}
+
 /*
  * A merge sort from below: qsort_r() is not stable where it finds no memory, takes its scratch
  * from outside our limit, and calls a function where comparing two prefixes is enough.
@@ -182,7 +196,10 @@ static void sort_index(struct sorter *sorter)
 	struct entry *from = sorter->index, *to = sorter->index - n, *swap;
 
 	reverse(from, n);
-	for (size_t width = 1; width < n; width *= 2) {
+	for (size_t i = 0; i < n; i += FEW_ENTRIES) {
+		sort_few(sorter, from + i, n - i < FEW_ENTRIES ? n - i : FEW_ENTRIES);
+	}
+	for (size_t width = FEW_ENTRIES; width < n; width *= 2) {
 		for (size_t i = 0; i < n; i += 2 * width) {
 			size_t len = n - i < 2 * width ? n - i : 2 * width;
 

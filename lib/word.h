@@ -8,6 +8,7 @@
 
 #include <endian.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,6 +23,22 @@ static inline uint64_t word_load(const char *text)
 
 	memcpy(&word, text, sizeof(word));
 	return le64toh(word);
+}
+
+/* memcmp() == 0 without the call, for bytes that are few and mostly equal. */
+static inline bool word_equal(const char *a, const char *b, size_t n)
+{
+	size_t i = 0;
+
+	if (n < WORD_BYTES) {
+		return memcmp(a, b, n) == 0;
+	}
+	for (; i + WORD_BYTES < n; i += WORD_BYTES) {
+		if (word_load(a + i) != word_load(b + i)) {
+			return false;
+		}
+	}
+	return word_load(a + n - WORD_BYTES) == word_load(b + n - WORD_BYTES);
 }
 
 /* The first n bytes, n < WORD_BYTES; a letter in place of the others. */
