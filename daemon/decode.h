@@ -39,7 +39,7 @@ struct record_field {
 	enum json_kind kind;
 	/* A string with half a surrogate pair, which is no character: text is as served, undecoded. */
 	bool bad_escape;
-	bool folded; /* text_is_folded() would say so of this string; false says nothing */
+	bool folded; /* this string is as text_is_folded() asks; false says nothing */
 	const char *text; /* decoded string, digits as served, "true"/"false"; not terminated */
 	size_t len;
 };

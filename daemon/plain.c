@@ -126,8 +126,7 @@ static bool take_null(struct scan *s)
 static bool take_text(struct scan *s, struct record_field *field)
 {
 	const char *begin = s->at + 1, *at = begin;
-	uint64_t blank = 1, word, found = 0;
-	bool folded = true;
+	uint64_t blank = 1, odd = 0, word, found = 0;
 
 	while (!found && s->end - at >= WORD_BYTES) {
 		unsigned n = WORD_BYTES;
@@ -138,7 +137,7 @@ static bool take_text(struct scan *s, struct record_field *field)
 			n = (unsigned)__builtin_ctzll(found) / 8;
 			word = word_cut(word, n);
 		}
-		folded &= word_is_folded(word, &blank);
+		odd |= word_is_odd(word, &blank);
 		at += n;
 	}
 	field->kind = JSON_STRING_VALUE;
@@ -150,7 +149,7 @@ static bool take_text(struct scan *s, struct record_field *field)
 	}
 	field->text = begin;
 	field->len = (size_t)(at - begin);
-	field->folded = folded && (at == begin || at[-1] != ' ');
+	field->folded = !odd && (at == begin || at[-1] != ' ');
 	s->at = at + 1;
 	return true;
 }

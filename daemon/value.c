@@ -260,10 +260,25 @@ static int put_text(const struct value *v, int32_t *ret_len)
 	return 0;
 }
 
+/* Every whole number without a sign is within the column's bounds. */
+static bool is_bound_below_zero_alone(const struct column *column)
+{
+	return !column->has_max &&
+	       (!column->has_min || column->min.negative || column->min.n_digits == 0);
+}
+
 static int put_numeric(const struct value *v, int32_t *ret_len)
 {
 	struct decimal d;
-	int r = read_decimal(v, &d);
+	int r;
+
+	if (is_bound_below_zero_alone(v->column)) {
+		*ret_len = (int32_t)decimal_whole_to_wire(v->text, v->len, (unsigned char *)v->out);
+		if (*ret_len > 0) {
+			return 0;
+		}
+	}
+	r = read_decimal(v, &d);
 
 	if (r == 0) {
 		decimal_to_wire(&d, (unsigned char *)v->out);
@@ -390,6 +405,14 @@ static int put(const struct value *v, int32_t *ret_len)
 	return -EINVAL;
 }
 
+/* Most texts there are: nothing to fold, and too long for any that means NULL. */
+static bool is_text_as_served(const struct value_rules *rules, const struct column *column,
+	const struct record_field *field)
+{
+	return column->type == COLUMN_TEXT && field && field->folded &&
+	       field->len > rules->longest_null;
+}
+
 int value_put(const struct value_rules *rules, const struct column *column, bool required,
 	const struct record_field *field, struct value_memo *memo, char *out, int32_t *ret_len,
 	struct reject *reject)
@@ -402,8 +425,14 @@ int value_put(const struct value_rules *rules, const struct column *column, bool
 		.out = out,
 		.reject = reject,
 	};
-	int r = field ? read_text(&v) : 0;
+	int r;
 
+	if (is_text_as_served(rules, column, field)) {
+		memcpy(out, field->text, field->len);
+		*ret_len = (int32_t)field->len;
+		return 0;
+	}
+	r = field ? read_text(&v) : 0;
 	if (r != 0) {
 		return r;
 	}

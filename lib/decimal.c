@@ -384,6 +384,36 @@ void decimal_to_wire(const struct decimal *d, unsigned char *out)
 	}
 }
 
+size_t decimal_whole_to_wire(const char *text, size_t len, unsigned char *out)
+{
+	unsigned v = 0, high, low, n = 0;
+
+	if (len == 0 || len > 2 * GROUP_DIGITS) {
+		return 0;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (!is_digit(text[i])) {
+			return 0;
+		}
+		v = v * 10 + (unsigned)(text[i] - '0');
+	}
+	high = v / GROUP_BASE;
+	low = v % GROUP_BASE;
+	if (high > 0) {
+		put_be16(out + WIRE_HEADER_BYTES, (int)high);
+		n++;
+	}
+	if (low > 0) {
+		put_be16(out + WIRE_HEADER_BYTES + 2 * n, (int)low);
+		n++;
+	}
+	put_be16(out, (int)n);
+	put_be16(out + 2, high > 0);
+	put_be16(out + 4, 0);
+	put_be16(out + WIRE_SCALE_AT, 0);
+	return WIRE_HEADER_BYTES + 2 * n;
+}
+
 int decimal_from_wire(const void *data, size_t len, struct decimal *ret)
 {
 	const unsigned char *at = data;

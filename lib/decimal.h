@@ -48,6 +48,13 @@ int decimal_compare(const struct decimal *a, const struct decimal *b);
 /* numeric_send() bytes, and back. decimal_from_wire: 0, or -1 for NaN, infinity, too long. */
 size_t decimal_wire_bytes(const struct decimal *d);
 void decimal_to_wire(const struct decimal *d, unsigned char *out);
+
+/*
+ * Text to numeric_send() bytes at once, for a short run of digits alone, as most numbers are. Returns how
+ * many bytes; 0: it is something else, for decimal_parse(). `out` has room for 12 and may be `text`.
+ */
+size_t decimal_whole_to_wire(const char *text, size_t len, unsigned char *out);
+
 int decimal_from_wire(const void *data, size_t len, struct decimal *ret) must_check;
 
 /* True when two wire values are equal by value (scale ignored), without unpacking them. */

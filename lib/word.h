@@ -68,6 +68,19 @@ static inline uint64_t word_first_of_string_end(uint64_t word)
 }
 
 /*
+ * Not zero when the word has a byte beyond ASCII, or perhaps a blank behind another (which is said of
+ * a blank before '!', too). *blank as below.
+ */
+static inline uint64_t word_is_odd(uint64_t word, uint64_t *blank)
+{
+	uint64_t blanks = word_first_zero(word ^ WORD_ONES * ' ') >> 7;
+	uint64_t odd = (word & WORD_HIGHS) | (blanks & (blanks << 8 | *blank));
+
+	*blank = blanks >> 56;
+	return odd;
+}
+
+/*
  * ASCII without control bytes, and no blank behind another. *blank says so of the byte before the
  * word, and then of its last one.
  */

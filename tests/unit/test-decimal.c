@@ -201,6 +201,39 @@ static bool same(const struct decimal *a, const struct decimal *b)
 		memcmp(a->digits, b->digits, a->n_digits * sizeof(a->digits[0])) == 0;
 }
 
+/* The short way to the wire gives the same bytes, or nothing. */
+static void check_whole(const char *text)
+{
+	unsigned char wire[WIRE_BYTES], whole[WIRE_BYTES];
+	size_t len = strlen(text), n = decimal_whole_to_wire(text, len, whole);
+	bool short_digits = len > 0 && len <= 8 && strspn(text, "0123456789") == len;
+	struct decimal d;
+
+	assert_int_equal(n > 0, short_digits);
+	if (n > 0) {
+		d = parsed(text);
+		decimal_to_wire(&d, wire);
+		assert_int_equal(n, decimal_wire_bytes(&d));
+		assert_memory_equal(whole, wire, n);
+	}
+}
+
+static void takes_whole_numbers_the_short_way(void **state)
+{
+	static const char *const others[] = {"", "-1", "+1", "1.0", "1,000", "1e3", "123456789", "x",
+		"12a", " 1", "99999999", "00000000", "00010000", "0", "10000", "12340000", "00000001"};
+	char text[16];
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(others); i++) {
+		check_whole(others[i]);
+	}
+	for (unsigned v = 0; v < 100000000; v += v < 20050 ? 1 : 9973) {
+		snprintf(text, sizeof(text), "%u", v);
+		check_whole(text);
+	}
+}
+
 static void sends_what_the_server_sends(void **state)
 {
 	(void)state;
@@ -492,6 +525,7 @@ static void refuses_foreign_wires(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_whole_numbers_the_short_way),
 		cmocka_unit_test(sends_what_the_server_sends),
 		cmocka_unit_test(judges_texts),
 		cmocka_unit_test(turns_each_short_number_and_back),
