@@ -25,7 +25,7 @@ static const struct check checks[] = {
 	{"dns", doctor_check_dns, "config"},
 	{"tls", doctor_check_tls, "dns"},
 	{"clock", doctor_check_clock, "tls"},
-	{"key", doctor_check_key, "tls"},
+	{"key", doctor_check_key, "config"},
 	{"page", doctor_check_page, "key"},
 	{"database", doctor_check_database, "config"},
 	{"schema", doctor_check_schema, "database"},

@@ -266,20 +266,14 @@ static const char *remedy_for_answer(const struct error *error)
 }
 
 /* A key that is refused is critical only when no other is left. */
-void doctor_check_key(struct doctor *doctor, struct finding *finding)
+static void judge_keys(const struct doctor *doctor, struct finding *finding)
 {
-	struct config *config = doctor->database.config;
-	struct error missing = {.class = ERROR_NONE};
 	unsigned n_good = 0, bad = 0;
-	struct verdict verdict, bad_verdict = {0};
+	struct verdict bad_verdict = {0};
 
-	if (config_require(config, CONFIG_NEED_KEY, &missing) < 0) {
-		finding_set(finding, FINDING_CRITICAL,
-			"register at data.gov.in, and set portal.api_key_file", "%s", missing.text);
-		return;
-	}
-	for (unsigned i = 0; probe(doctor, finding) && i < doctor->n_probes; i++) {
-		verdict = judge(&doctor->probes[i]);
+	for (unsigned i = 0; i < doctor->n_probes; i++) {
+		struct verdict verdict = judge(&doctor->probes[i]);
+
 		if (verdict.action == VERDICT_ACCEPT) {
 			n_good++;
 		} else {
@@ -295,6 +289,22 @@ void doctor_check_key(struct doctor *doctor, struct finding *finding)
 	finding_set(finding, n_good ? FINDING_WARNING : FINDING_CRITICAL,
 		remedy_for_answer(&bad_verdict.error), "key %u of %u, %s: %s", bad,
 		doctor->n_probes, doctor->source->label, bad_verdict.error.text);
+}
+
+/* That there is none is known without the portal. */
+void doctor_check_key(struct doctor *doctor, struct finding *finding)
+{
+	struct error missing = {.class = ERROR_NONE};
+	const struct doctor_probe *first = probe(doctor, finding);
+
+	if (config_require(doctor->database.config, CONFIG_NEED_KEY, &missing) < 0) {
+		finding_set(finding, FINDING_CRITICAL,
+			"register at data.gov.in, and set portal.api_key_file", "%s", missing.text);
+	} else if (first && first->status == 0) {
+		finding_set(finding, FINDING_SKIPPED, NULL, "tls comes first");
+	} else if (first) {
+		judge_keys(doctor, finding);
+	}
 }
 
 static bool is_sample(const struct doctor_probe *probe)

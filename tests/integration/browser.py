@@ -97,7 +97,8 @@ class Browser:
 
     def text(self, selector):
         """What can be read there; "" when it is not there or not shown."""
-        return self.run("const e = document.querySelector(arguments[0]); return e ? e.innerText : ''", selector)
+        return self.run("const e = document.querySelector(arguments[0]);"
+                        "return e && e.checkVisibility() ? e.innerText : ''", selector)
 
     def click(self, selector):
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})

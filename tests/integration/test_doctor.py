@@ -165,6 +165,7 @@ def test_one_key_of_two_is_refused(site, portal):
 
 def test_no_key(site, portal):
     del site.variables["DATA_GOV_API_KEY"]
+    site.configure(portal={"base_url": f"http://127.0.0.1:{free_port()}"})  # nobody needs to answer
     report = doctor(site)
     assert report.of("key")[0] == "critical" and "DATA_GOV_API_KEY" in report.of("key")[1]
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 SKIPPED = 77
-STANDARD = {"MESSAGE"}
+STANDARD = {"OGDSYNC_MSG"}  # f_msg()
 
 
 def entries(text):
