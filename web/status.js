@@ -309,16 +309,17 @@ function refreshLists(status) {
 
 /* The life of the page. */
 
+/* How long until the next question. */
 function pause() {
-	if (page.isGone) {
-		page.goneMs = Math.min(page.goneMs ? page.goneMs * 2 : GONE_MS, GONE_MAX_MS);
-	} else {
-		page.goneMs = 0;
-	}
 	if (document.hidden) {
 		return HIDDEN_MS;
 	}
 	return page.isGone ? page.goneMs : page.status?.status === "running" ? RUNNING_MS : IDLE_MS;
+}
+
+function schedule() {
+	clearTimeout(page.timer);
+	page.timer = setTimeout(poll, pause());
 }
 
 async function poll() {
@@ -329,6 +330,7 @@ async function poll() {
 		page.listsAt = 0; /* all of it is old */
 	}
 	page.isGone = !answer.body;
+	page.goneMs = page.isGone ? Math.min(page.goneMs * 2 || GONE_MS, GONE_MAX_MS) : 0;
 	if (answer.body) {
 		page.status = answer.body;
 		page.answeredAt = Date.now();
@@ -336,8 +338,7 @@ async function poll() {
 		refreshLists(page.status);
 	}
 	showState();
-	clearTimeout(page.timer);
-	page.timer = setTimeout(poll, pause());
+	schedule();
 }
 
 function move(months) {
@@ -354,7 +355,7 @@ function start() {
 	document.getElementById("coverage-dataset").addEventListener("change", () => move(0));
 	document.getElementById("coverage-earlier").addEventListener("click", () => move(monthsShown()));
 	document.getElementById("coverage-later").addEventListener("click", () => move(-monthsShown()));
-	document.addEventListener("visibilitychange", () => document.hidden || poll());
+	document.addEventListener("visibilitychange", () => document.hidden ? schedule() : poll());
 	startRuns(ask);
 	startCalendar(() => page.coverage, ask);
 	setInterval(tick, 1000);

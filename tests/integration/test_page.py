@@ -1,12 +1,13 @@
 """The status page in a real Chromium, with the real daemon behind it."""
 
 import re
+import tempfile
 import time
 
 import pytest
 
 import browser as chromium
-from harness import UNAVAILABLE, days_back, today, wait_until
+from harness import UNAVAILABLE, Site, days_back, today, wait_until
 
 POLICY = {
     "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'",
@@ -20,6 +21,28 @@ def window():
         pytest.skip("Chromium is not installed (Debian: chromium, chromium-driver)")
     with chromium.Browser() as window:
         yield window
+
+
+@pytest.fixture(scope="module")
+def settled(cluster, simulator):
+    """An installation whose daemon has nothing to do: for tests that only look.
+
+    It has days of the past in every state: `days` is a date for each.
+    """
+    days = {"complete": days_back(3)[0], "suspect": days_back(4)[0], "missing": days_back(5)[0]}
+    simulator.reset(today=str(today()))
+    with tempfile.TemporaryDirectory(prefix="ogdsync-site-") as folder:
+        site = Site(cluster, simulator, folder)
+        site.history(slice={"lookback": "7d"})
+        site.apply()
+        simulator.control(resources={"history": {"missing_dates": [str(days["suspect"])]}},
+                          faults=[{"kind": "502", "when": {"date": str(days["missing"])}}])
+        site.once()
+        simulator.reset(today=str(today()))
+        site.days = {state: str(date) for state, date in days.items()}
+        with site.start() as site.daemon:
+            yield site
+        cluster.drop(site.database)
 
 
 @pytest.fixture
@@ -188,18 +211,16 @@ return [...document.querySelectorAll("body *")]
 """
 
 
-def test_light_and_dark_can_be_read(browser, site, portal):
-    with site.start() as daemon:
-        daemon.wait_syncs(1)
-        show(browser, site)
-        light = colors(browser)
-        for theme in ("light", "dark"):
-            browser.theme(theme)
-            for text, color, ground in browser.run(CONTRASTS):
-                bright, dim = sorted((luminance(color), luminance(ground)), reverse=True)
-                assert (bright + 0.05) / (dim + 0.05) >= 4.5, (theme, text, color, ground)
-        dark = colors(browser)
-        assert luminance(light[0]) < luminance(light[1]) and luminance(dark[0]) > luminance(dark[1])
+def test_light_and_dark_can_be_read(browser, settled):
+    show(browser, settled)
+    light = colors(browser)
+    for theme in ("light", "dark"):
+        browser.theme(theme)
+        for text, color, ground in browser.run(CONTRASTS):
+            bright, dim = sorted((luminance(color), luminance(ground)), reverse=True)
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (theme, text, color, ground)
+    dark = colors(browser)
+    assert luminance(light[0]) < luminance(light[1]) and luminance(dark[0]) > luminance(dark[1])
 
 
 OVERFLOW = """
@@ -209,16 +230,14 @@ return [...document.querySelectorAll("body *")].filter((e) => e.checkVisibility(
 """
 
 
-@pytest.mark.parametrize("width", [360, 800, 1160])
-def test_nothing_is_wider_than_the_screen(browser, site, portal, width):
+@pytest.mark.parametrize("width", [360, 800, 1190])
+def test_nothing_is_wider_than_the_screen(browser, settled, width):
     browser.size(width, 740)
-    with site.start() as daemon:
-        daemon.wait_syncs(1)
-        show(browser, site)
-        see(browser, "#datasets", "mandi_prices/live")
-        assert browser.run("return innerWidth") == width
-        assert browser.run("const e = document.documentElement; return e.scrollWidth - e.clientWidth") == 0
-        assert browser.run(OVERFLOW) == []
+    show(browser, settled)
+    see(browser, "#datasets", "mandi_prices/live")
+    assert browser.run("return innerWidth") == width
+    assert browser.run("const e = document.documentElement; return e.scrollWidth - e.clientWidth") == 0
+    assert browser.run(OVERFLOW) == []
 
 
 NAMED = {"button", "link", "combobox", "progressbar", "meter", "table", "region", "columnheader", "rowheader",
@@ -226,55 +245,51 @@ NAMED = {"button", "link", "combobox", "progressbar", "meter", "table", "region"
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_what_a_screen_reader_meets(browser, site, portal, width):
+def test_what_a_screen_reader_meets(browser, settled, width):
     browser.size(width, 900)
-    with site.start() as daemon:
-        daemon.wait_syncs(1)
-        show(browser, site)
-        see(browser, "#runs", "mandi_prices/live")
-        tree = browser.accessible()
-        assert [role for role, name in tree if role in NAMED and not name] == []
-        roles = [role for role, _ in tree]
-        assert {"banner", "main", "contentinfo", "status", "alert"} <= set(roles)
-        assert ("heading", "Recent runs") in tree and ("table", "Recent runs") in tree
-        for column in ("Source", "State", "Received", "New", "Changed", "Unchanged", "Twice", "Quarantine", "Error"):
-            assert ("columnheader", column) in tree
-        levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].filter((e) => e.checkVisibility())"
-                             ".map((e) => Number(e.tagName[1]))")
-        assert levels[0] == 1 and levels.count(1) == 1
-        assert all(after - before <= 1 for before, after in zip(levels, levels[1:]))
+    show(browser, settled)
+    see(browser, "#runs", "mandi_prices/live")
+    tree = browser.accessible()
+    assert [role for role, name in tree if role in NAMED and not name] == []
+    roles = [role for role, _ in tree]
+    assert {"banner", "main", "contentinfo", "status", "alert"} <= set(roles)
+    assert ("heading", "Recent runs") in tree and ("table", "Recent runs") in tree
+    for column in ("Source", "State", "Received", "New", "Changed", "Unchanged", "Twice", "Quarantine", "Error"):
+        assert ("columnheader", column) in tree
+    levels = browser.run("return [...document.querySelectorAll('h1, h2, h3')].filter((e) => e.checkVisibility())"
+                         ".map((e) => Number(e.tagName[1]))")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:]))
 
 
-def test_the_keyboard_reaches_everything(browser, site, portal):
-    with site.start() as daemon:
-        daemon.wait_syncs(1)
-        show(browser, site)
+def test_the_keyboard_reaches_everything(browser, settled):
+    show(browser, settled)
+    browser.press("Tab")
+    assert browser.run("return document.activeElement.className") == "skip"
+    assert browser.run("return document.activeElement.getBoundingClientRect().left") >= 0
+    browser.press("Enter")
+    assert browser.run("return document.activeElement.id") == "main"
+    expected = browser.run(
+        "return [...document.querySelectorAll('main button, main select, footer a')]"
+        ".filter((e) => !e.disabled && e.tabIndex >= 0 && e.checkVisibility()).map((e) => e.id || e.href)")
+    reached = []
+    for _ in expected:
         browser.press("Tab")
-        assert browser.run("return document.activeElement.className") == "skip"
-        assert browser.run("return document.activeElement.getBoundingClientRect().left") >= 0
-        browser.press("Enter")
-        assert browser.run("return document.activeElement.id") == "main"
-        expected = browser.run(
-            "return [...document.querySelectorAll('main button, main select, footer a')]"
-            ".filter((e) => !e.disabled && e.tabIndex >= 0 && e.checkVisibility()).map((e) => e.id || e.href)")
-        reached = []
-        for _ in expected:
-            browser.press("Tab")
-            reached.append(browser.run("return document.activeElement.id || document.activeElement.href"))
-            assert browser.run("const s = getComputedStyle(document.activeElement);"
-                               " return s.outlineStyle !== 'none' && s.outlineWidth !== '0px'")
-        assert reached == expected and len(expected) >= 5
+        reached.append(browser.run("return document.activeElement.id || document.activeElement.href"))
+        assert browser.run("const s = getComputedStyle(document.activeElement);"
+                           " return s.outlineStyle !== 'none' && s.outlineWidth !== '0px'")
+    assert reached == expected and len(expected) >= 5
 
 
-def test_a_page_that_nobody_sees_asks_rarely(browser, site, portal):
-    with site.start() as daemon:
-        daemon.wait_syncs(1)
-        show(browser, site)
-        browser.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
-        browser.requests()
-        wait_until(lambda: any(status for _, status in browser.requests()), 10, "the last one that was due")
-        time.sleep(4)
-        assert browser.requests() == []
-        browser.run("Object.defineProperty(document, 'hidden', {value: false});"
-                    "document.dispatchEvent(new Event('visibilitychange'))")
-        wait_until(lambda: (f"{address(site)}/sync/status", None) in browser.requests(), 2, "a request at once")
+def test_a_page_that_nobody_sees_asks_rarely(browser, settled):
+    show(browser, settled)
+    see(browser, "#runs", "mandi_prices/live")
+    browser.run("Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+                "document.dispatchEvent(new Event('visibilitychange'))")
+    time.sleep(1)  # what was on its way
+    browser.requests()
+    time.sleep(4)  # more than the pause of a page that is seen
+    assert browser.requests() == []
+    browser.run("Object.defineProperty(document, 'hidden', {value: false});"
+                "document.dispatchEvent(new Event('visibilitychange'))")
+    wait_until(lambda: (f"{address(settled)}/sync/status", None) in browser.requests(), 2, "a request at once")
