@@ -113,8 +113,8 @@ class Cluster:
     `owner` owns the databases, `loader` is what the daemon is: neither is a superuser.
     """
 
-    def __init__(self, **settings):
-        self._settings = settings
+    def __init__(self, initdb=(), **settings):
+        self.settings = settings
         self._bin = postgres_binaries()
         self.folder = tempfile.mkdtemp(prefix="ogdsync-pg-")
         self._data = os.path.join(self.folder, "data")
@@ -125,7 +125,7 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
-                  "--locale=C.UTF-8", "--no-instructions")
+                  "--locale=C.UTF-8", "--no-instructions", *initdb)
         self.start()
         with self.connect("postgres") as db:
             db.execute("CREATE ROLE owner LOGIN")
@@ -148,7 +148,7 @@ class Cluster:
             "port": self.port, "listen_addresses": "", "unix_socket_directories": self.folder,
             "fsync": "off", "full_page_writes": "off", "wal_level": "minimal", "max_wal_senders": 0,
             "autovacuum": "off", "shared_buffers": "32MB", "checkpoint_timeout": "1h", "timezone": "UTC",
-            **self._settings,
+            **self.settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with open(os.path.join(self.folder, "log"), "ab") as log:
@@ -189,6 +189,10 @@ class Cluster:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.02)
+
+    def reload(self):
+        """Read its configuration again."""
+        self._process.send_signal(signal.SIGHUP)
 
     def freeze(self):
         """Nothing answers and nothing is closed, as with a machine that hangs."""
