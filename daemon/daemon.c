@@ -174,11 +174,15 @@ static void fence(void *arg, struct buffer *sql)
 static void on_lease(void *arg)
 {
 	struct daemon *daemon = arg;
+	const struct lease_status *lease = reader_lease(daemon->reader);
 
 	if (daemon->stopping) {
 		return;
 	}
-	report_lease(daemon->report, reader_lease(daemon->reader));
+	report_lease(daemon->report, lease);
+	if (error_is_set(&lease->error)) {
+		loader_doubt(daemon->loader, &lease->error);
+	}
 	loader_wake(daemon->loader);
 	daemon_heal_soon(daemon);
 	daemon_heal_look(daemon);

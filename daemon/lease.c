@@ -82,18 +82,24 @@ const char *lease_state_name(enum lease_state state)
 struct change {
 	enum lease_state state;
 	int64_t epoch;
+	char code[ERROR_CODE_BYTES];
 };
 
 static struct change remember(const struct lease *lease)
 {
-	return (struct change){lease->status.state, lease->status.epoch};
+	struct change change = {.state = lease->status.state, .epoch = lease->status.epoch};
+
+	snprintf(change.code, sizeof(change.code), "%s", lease->status.error.code);
+	return change;
 }
 
 /* The last touch of the lease in its caller. */
 static void announce(struct lease *lease, struct change before)
 {
-	if ((before.state != lease->status.state || before.epoch != lease->status.epoch) &&
-		lease->options.on_change && !lease->closing) {
+	bool same = before.state == lease->status.state && before.epoch == lease->status.epoch &&
+		    strcmp(before.code, lease->status.error.code) == 0;
+
+	if (!same && lease->options.on_change && !lease->closing) {
 		lease->options.on_change(lease->options.arg);
 	}
 }
@@ -271,7 +277,11 @@ static void tried(struct lease *lease, const struct pg_result *result)
 	lease->our_epoch = pg_i64(result, 0, 0);
 	know(lease, LEASE_HOLDER, lease->options.holder, lease->our_epoch);
 	lease->believe_until_ms = lease->sent_ms + lease->options.duration_ms;
-	plan(lease, LEASE_RENEW, lease->options.duration_ms / 3);
+	if (is_belief_over(lease)) { /* the answer took too long to be of use */
+		doubt(lease);
+	}
+	plan(lease, LEASE_RENEW,
+		lease->status.state == LEASE_HOLDER ? lease->options.duration_ms / 3 : 0);
 }
 
 static void tell_released(struct lease *lease, const struct error *error)
@@ -374,8 +384,18 @@ static void on_timer(uv_timer_t *timer)
 			released(lease, &error);
 			return;
 		}
+		/* Why there is none may be known. */
+		error = error_is_set(&lease->status.error) ? lease->status.error : error;
 		failed(lease, &error);
 	}
+	announce(lease, before);
+}
+
+void lease_no_connection(struct lease *lease, const struct error *error)
+{
+	struct change before = remember(lease);
+
+	lease->status.error = *error;
 	announce(lease, before);
 }
 

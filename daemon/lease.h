@@ -62,6 +62,9 @@ int lease_new(uv_loop_t *loop, struct pg *pg, const struct lease_options *option
  */
 void lease_want(struct lease *lease);
 
+/* The connection could not be made: this is what the status says then. */
+void lease_no_connection(struct lease *lease, const struct error *error);
+
 /*
  * The first statement of a load transaction, appended: it locks the row if it still is ours, and
  * returns it; no row means that somebody else has the lease. The lock keeps a take-over out until

@@ -86,6 +86,9 @@ int loader_close_runs(struct loader *loader, int64_t before) must_check;
 int loader_stored_values(const struct loader *loader, const struct source *source,
 	struct valueset *values) must_check;
 
+/* The lease cannot be renewed for this reason: look whether it is the database. */
+void loader_doubt(struct loader *loader, const struct error *error);
+
 /* The lease may be ours now: go on. */
 void loader_wake(struct loader *loader);
 

@@ -2,7 +2,7 @@
  * The loader's way up: connect, check the schema, read the lookups. SPDX-License-Identifier: Apache-2.0
  *
  * The happy path is:
- *   - connect; check the schema (or apply it, with create_tables, by the owner's connection if there
+ *   - connect; may we write; check the schema and our rights (or apply it, with create_tables, by the owner's connection if there
  *     is one); read every lookup table; UP: the queue goes on.
  *
  * Possible failure modes are:
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "daemon/schema.h"
@@ -74,25 +75,46 @@ uint64_t loader_pause_ms(const struct loader *loader)
 	return least + backoff_delay_ms(&backoff, loader->n_attempts, chance());
 }
 
+static uint64_t schema_pause_ms(unsigned n_before)
+{
+	uint64_t ms = (uint64_t)SCHEMA_PAUSE_MS << (n_before < 4 ? n_before : 4);
+
+	return ms < SCHEMA_PAUSE_MAX_MS ? ms : SCHEMA_PAUSE_MAX_MS;
+}
+
 void loader_down(struct loader *loader, enum loader_state state, const struct error *error)
 {
-	uint64_t ms = SCHEMA_PAUSE_MS << (loader->n_attempts < 4 ? loader->n_attempts : 4);
+	uint64_t ms;
+	struct error lost = {.class = ERROR_NONE};
 
 	if (loader->closing) {
 		return;
+	}
+	if (!error) {
+		error_set(&lost, ERROR_RETRY, "database", "connection", "the connection is lost");
+		error = &lost;
 	}
 	if (!pg_is_busy(loader->pg)) {
 		pg_disconnect(loader->pg);
 	}
 	loader->phase = PHASE_DOWN;
+	loader->n_attempts = state == loader->state ? loader->n_attempts : 0;
+	ms = state == LOADER_DOWN ? loader_pause_ms(loader) : schema_pause_ms(loader->n_attempts);
 	loader->n_attempts++;
-	if (state == LOADER_DOWN) {
-		ms = loader_pause_ms(loader);
-	} else if (ms > SCHEMA_PAUSE_MAX_MS) {
-		ms = SCHEMA_PAUSE_MAX_MS;
-	}
 	loader_wait_ms(loader, ms);
 	set_state(loader, state, error);
+}
+
+/*
+ * A server that does not answer, or has become read-only, shows it to whoever asks: ask, and be down
+ * until it is well. Of other errors our own connection knows better.
+ */
+void loader_doubt(struct loader *loader, const struct error *error)
+{
+	if (loader->phase == PHASE_IDLE &&
+		(strcmp(error->code, "timeout") == 0 || strcmp(error->code, "25006") == 0)) {
+		loader_down(loader, LOADER_DOWN, error);
+	}
 }
 
 /* ---- coming up ---- */
@@ -101,7 +123,7 @@ static void come_up(struct loader *loader)
 {
 	loader->phase = PHASE_IDLE;
 	loader->n_attempts = 0;
-	TAILQ_CONCAT(&loader->queue, &loader->aside, entry);
+	loader_requeue(loader);
 	set_state(loader, LOADER_UP, NULL);
 	loader_work(loader);
 }
@@ -204,6 +226,7 @@ static void on_owner_applied(void *arg, const struct schema_result *result,
 static void on_owner_connected(void *arg, const struct error *error)
 {
 	struct loader *loader = arg;
+	struct error memory = {.class = ERROR_NONE};
 	struct schema_options options = {
 		.pg = loader->owner,
 		.config = loader->config,
@@ -215,8 +238,36 @@ static void on_owner_connected(void *arg, const struct error *error)
 	if (loader->closing) {
 		return;
 	}
-	if (error || schema_start(&options, on_owner_applied, loader) < 0) {
+	if (!error && schema_start(&options, on_owner_applied, loader) < 0) {
+		error_no_memory(&memory, "loader");
+		error = &memory;
+	}
+	if (error) {
 		loader_down(loader, LOADER_DOWN, error);
+	}
+}
+
+static void on_writable(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct loader *loader = arg;
+	struct error read_only = {.class = ERROR_NONE};
+
+	if (loader->closing) {
+		return;
+	}
+	if (!error && pg_bool(result, 0, 0)) {
+		error_set(&read_only, ERROR_RETRY, "database", "25006",
+			"the database is read-only: a standby, or set so");
+		error = &read_only;
+	}
+	if (error) {
+		loader_down(loader, LOADER_DOWN, error);
+	} else if (loader->owner) {
+		snprintf(loader->writer, sizeof(loader->writer), "%s", pg_user(loader->pg));
+		pg_connect(loader->owner, on_owner_connected, loader);
+	} else {
+		check_schema(loader, loader->pg,
+			loader->config->database.create_tables ? SCHEMA_APPLY : SCHEMA_CHECK);
 	}
 }
 
@@ -229,14 +280,11 @@ static void on_connected(void *arg, const struct error *error)
 	}
 	if (error) {
 		loader_down(loader, LOADER_DOWN, error);
-	} else if (loader->owner) {
-		loader->phase = PHASE_SCHEMA;
-		snprintf(loader->writer, sizeof(loader->writer), "%s", pg_user(loader->pg));
-		pg_connect(loader->owner, on_owner_connected, loader);
-	} else {
-		check_schema(loader, loader->pg,
-			loader->config->database.create_tables ? SCHEMA_APPLY : SCHEMA_CHECK);
+		return;
 	}
+	loader->phase = PHASE_SCHEMA;
+	pg_query(loader->pg, "SELECT current_setting('transaction_read_only')::bool", NULL, 0,
+		on_writable, loader);
 }
 
 void loader_connect(struct loader *loader)

@@ -60,7 +60,10 @@ struct loader {
 	struct lookup_set **lookups; /* one for each dataset */
 	unsigned dataset;            /* in PHASE_LOOKUPS: whose are being read */
 	struct lookup_read read;
-	struct item_list queue, aside;
+	struct item_list queue;
+	struct item_list aside;	 /* refused; tried again after the next connect, or when that is due */
+	uint64_t aside_until_ms; /* of the loop */
+	unsigned n_aside_rounds;
 	struct load *load;
 	struct buffer fence; /* of the present load */
 	bool closing;
@@ -78,5 +81,7 @@ uint64_t loader_pause_ms(const struct loader *loader);
 void loader_close_connections(struct loader *loader);
 
 /* loader_queue.c */
+/* After a connect: what was set aside is tried again, and what was loaded will be looked up again. */
+void loader_requeue(struct loader *loader);
 /* The first item, if there is one and nothing else is going on. */
 void loader_work(struct loader *loader);

@@ -6,8 +6,11 @@
  * Possible failure modes are:
  *   - We do not hold the lease: nothing is done until loader_wake().
  *   - An item fails with class RETRY or UNCERTAIN: the same again, at once for the first three times of
- *     a conflict with somebody else's rows, else after a pause. With REJECTED it is set aside,
- *     reported, and tried again after the next connect.
+ *     a conflict with somebody else's rows, else after a pause.
+ *   - The server is read-only, or refuses us a right: the connection is good for nothing. The check
+ *     after the next connect says what is wrong, and until when.
+ *   - With REJECTED it is set aside, reported, and tried again after the next connect, or when a minute
+ *     has passed; then two, four, up to an hour.
  */
 
 #include "daemon/loader_private.h"
@@ -19,7 +22,7 @@
 
 #include "daemon/lease.h"
 
-enum { QUICK_RETRIES = 3 };
+enum { QUICK_RETRIES = 3, ASIDE_MS = 60 * 1000, ASIDE_DOUBLINGS = 6 };
 
 static void drop_first(struct loader *loader)
 {
@@ -65,7 +68,47 @@ static void set_aside(struct loader *loader, const struct spool_header *header)
 	keep(item->source, sizeof(item->source), header->source);
 	keep(item->slice, sizeof(item->slice), header->slice);
 	TAILQ_REMOVE(&loader->queue, item, entry);
+	if (TAILQ_EMPTY(&loader->aside)) {
+		loader->aside_until_ms = uv_now(loader->options.loop) +
+			((uint64_t)ASIDE_MS << loader->n_aside_rounds);
+		loader->n_aside_rounds += loader->n_aside_rounds < ASIDE_DOUBLINGS;
+	}
 	TAILQ_INSERT_TAIL(&loader->aside, item, entry);
+}
+
+void loader_requeue(struct loader *loader)
+{
+	struct item *item, *next;
+
+	for (item = TAILQ_FIRST(&loader->queue); item; item = next) {
+		next = TAILQ_NEXT(item, entry);
+		if (item->kind == ITEM_SLICE && item->file == LOADER_LOADED) {
+			TAILQ_REMOVE(&loader->queue, item, entry); /* all are added once more */
+			free(item);
+		}
+	}
+	TAILQ_CONCAT(&loader->queue, &loader->aside, entry);
+	loader->n_aside_rounds = 0;
+}
+
+/* Nothing is to be done now; but something may have been set aside. */
+static void rest(struct loader *loader)
+{
+	uint64_t now = uv_now(loader->options.loop);
+
+	if (!TAILQ_EMPTY(&loader->aside)) {
+		loader_wait_ms(loader,
+			loader->aside_until_ms > now ? loader->aside_until_ms - now : 0);
+	}
+	loader->options.on_idle(loader->options.arg);
+}
+
+static void take_back(struct loader *loader)
+{
+	if (TAILQ_EMPTY(&loader->queue) &&
+		uv_now(loader->options.loop) >= loader->aside_until_ms) {
+		TAILQ_CONCAT(&loader->queue, &loader->aside, entry);
+	}
 }
 
 /* A part of this slice was refused: whatever the proofs say, its rows are not in the table. */
@@ -89,17 +132,24 @@ static bool is_conflict(const struct error *error)
 	return strcmp(error->code, "23505") == 0 || strncmp(error->code, "40", 2) == 0;
 }
 
+/* Read-only; a right is missing. */
+static bool is_useless(const struct error *error)
+{
+	return strcmp(error->code, "25006") == 0 || strcmp(error->code, "42501") == 0;
+}
+
 /* The first item failed and may succeed later. */
 static void try_again(struct loader *loader, const struct error *error)
 {
 	struct item *item = TAILQ_FIRST(&loader->queue);
 
 	item->n_tries++;
-	loader->options.on_retry(loader->options.arg, item->uuid, error);
-	if (!pg_is_connected(loader->pg)) {
-		loader_down(loader, LOADER_DOWN, error);
+	if (!pg_is_connected(loader->pg) || is_useless(error)) {
+		loader_down(loader,
+			error->class == ERROR_REJECTED ? LOADER_SCHEMA : LOADER_DOWN, error);
 		return;
 	}
+	loader->options.on_retry(loader->options.arg, item->uuid, error);
 	loader->phase = PHASE_IDLE;
 	if (is_conflict(error) && item->n_tries <= QUICK_RETRIES) {
 		loader_work(loader);
@@ -108,11 +158,15 @@ static void try_again(struct loader *loader, const struct error *error)
 	}
 }
 
-/* A key that somebody else has just written is REJECTED by its SQLSTATE, but may be read now. */
+/*
+ * A key that somebody else has just written is REJECTED by its SQLSTATE, but may be read now. A right
+ * that is missing though the check after the connect found all: only once.
+ */
 static bool may_retry(const struct item *item, const struct error *error)
 {
 	return error->class != ERROR_REJECTED ||
-	       (is_conflict(error) && item->n_tries < QUICK_RETRIES);
+	       (is_conflict(error) && item->n_tries < QUICK_RETRIES) ||
+	       (is_useless(error) && item->n_tries == 0);
 }
 
 /* Nobody wants it any more, and it is known not to be in the table. */
@@ -230,14 +284,16 @@ static void book_run(struct loader *loader, struct item *item)
 
 void loader_work(struct loader *loader)
 {
-	struct item *item = TAILQ_FIRST(&loader->queue);
+	struct item *item;
 
 	if (loader->phase != PHASE_IDLE || loader->closing) {
 		return;
 	}
 	uv_timer_stop(&loader->timer);
+	take_back(loader);
+	item = TAILQ_FIRST(&loader->queue);
 	if (!item) {
-		loader->options.on_idle(loader->options.arg);
+		rest(loader);
 		return;
 	}
 	buffer_clear(&loader->fence);
@@ -263,8 +319,11 @@ void loader_work(struct loader *loader)
 /* Never work inside the caller's call: the timer does it in the next turn of the loop. */
 static void enqueue(struct loader *loader, struct item *item)
 {
+	bool first = TAILQ_EMPTY(&loader->queue); /* else the timer is for those before it */
+
 	TAILQ_INSERT_TAIL(&loader->queue, item, entry);
-	if (loader->phase == PHASE_IDLE && !uv_is_active((uv_handle_t *)&loader->timer)) {
+	if (loader->phase == PHASE_IDLE &&
+		(first || !uv_is_active((uv_handle_t *)&loader->timer))) {
 		loader_wait_ms(loader, 1);
 	}
 }

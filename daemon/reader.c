@@ -82,6 +82,7 @@ static void on_connected(void *arg, const struct error *error)
 	reader->connecting = false;
 	if (error) {
 		connect_later(reader);
+		lease_no_connection(reader->lease, error);
 	} else if (!reader->closing) {
 		lease_want(reader->lease);
 	}
@@ -117,6 +118,11 @@ static void on_lease_change(void *arg)
 {
 	struct reader *reader = arg;
 
+	/* There may be another server by now, that can be written to. */
+	if (strcmp(lease_status(reader->lease)->error.code, "25006") == 0 &&
+		!pg_is_busy(reader->pg)) {
+		pg_disconnect(reader->pg);
+	}
 	connect_if_lost(reader);
 	reader->options.on_lease(reader->options.arg);
 }
@@ -303,7 +309,7 @@ int reader_new(const struct reader_options *options, struct reader **ret, struct
 		.dsn = options->config->database.dsn,
 		.application_name = "ogdsyncd (lease)",
 		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
-		.statement_timeout_ms = options->config->database.statement_timeout_ms,
+		.statement_timeout_ms = LEASE_MS,
 		.on_lost = on_lost,
 		.arg = reader,
 	};

@@ -158,20 +158,13 @@ void report_ended(struct report *report, const struct run_info *run)
 void report_loaded(struct report *report, const struct load_result *result,
 	const struct error *error)
 {
-	report_log_loaded(result, error);
+	report_log_loaded(report, result, error);
 	if (!error) {
 		report_count_loaded(report, result);
 	}
 }
 
 /* ---- the database ---- */
-
-static bool same_trouble(const struct report *report, enum status_database state,
-	const struct error *error)
-{
-	return report->status.database.state == state && error &&
-	       strcmp(report->database_error, error->text) == 0;
-}
 
 void report_database(struct report *report, enum loader_state state, const struct error *error)
 {
@@ -181,12 +174,6 @@ void report_database(struct report *report, enum loader_state state, const struc
 		[LOADER_UP] = STATUS_DATABASE_UP,
 	};
 
-	if (state != LOADER_UP && !same_trouble(report, states[state], error)) {
-		report->n_database_errors = 0;
-	}
-	if (state != LOADER_UP) {
-		report->n_database_errors++;
-	}
 	report_log_database(report, state, error);
 	if (report->status.database.state != states[state]) {
 		report->status.database.since_us = clock_wall_us(report->clock);
@@ -195,9 +182,6 @@ void report_database(struct report *report, enum loader_state state, const struc
 	snprintf(report->database_error, sizeof(report->database_error), "%s",
 		error ? error->text : "");
 	scrub_text(report->database_error);
-	if (state == LOADER_UP) {
-		report->n_database_errors = 0;
-	}
 	report_systemd(report);
 }
 
@@ -210,14 +194,12 @@ void report_lease(struct report *report, const struct lease_status *lease)
 	};
 	bool same = report->status.lease.state == states[lease->state];
 
+	report_log_lease(lease, !same);
 	snprintf(report->holder, sizeof(report->holder), "%s", lease->holder);
+	snprintf(report->lease_error, sizeof(report->lease_error), "%s", lease->error.text);
+	scrub_text(report->lease_error);
 	report->status.lease.state = states[lease->state];
 	report->status.lease.holder = report->holder[0] ? report->holder : NULL;
 	report->status.lease.epoch = lease->epoch;
-	if (!same) {
-		log_at(NULL, lease->state == LEASE_HOLDER ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
-			"lease.changed", f_str("state", lease_state_name(lease->state)),
-			f_str("holder", report->status.lease.holder), f_i64("epoch", lease->epoch),
-			f_str("msg", error_is_set(&lease->error) ? lease->error.text : NULL));
-	}
+	report->status.lease.error = report->lease_error[0] ? report->lease_error : NULL;
 }

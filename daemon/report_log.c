@@ -132,7 +132,17 @@ void report_log_ended(const struct run_info *run)
 		f_str("msg", run->error ? run->error->text : NULL));
 }
 
-void report_log_loaded(const struct load_result *result, const struct error *error)
+static void log_recovered(struct report *report)
+{
+	if (report->load_trouble.n > 0) {
+		log_notice(NULL, "load.recovered",
+			f_u64("after_failures", report->load_trouble.n));
+	}
+	report->load_trouble = (struct trouble){.n = 0};
+}
+
+void report_log_loaded(struct report *report, const struct load_result *result,
+	const struct error *error)
 {
 	char label[2 * SPOOL_NAME_BYTES];
 	struct log log = {
@@ -147,6 +157,7 @@ void report_log_loaded(const struct load_result *result, const struct error *err
 			f_msg(error->text));
 		return;
 	}
+	log_recovered(report);
 	if (result->already) {
 		log_debug(&log, "load.already", f_str("uuid", result->header.uuid));
 		return;
@@ -160,26 +171,63 @@ void report_log_loaded(const struct load_result *result, const struct error *err
 		f_u64("took_ms", result->took_ms));
 }
 
-void report_retry(struct report *report, const char *uuid, const struct error *error)
-{
-	(void)report;
-	log_warning(NULL, "load.retry", f_str("uuid", uuid[0] ? uuid : NULL),
-		f_str("code", error->code), f_msg(error->text));
-}
-
 /* ---- what the runs need ---- */
 
-void report_log_database(const struct report *report, enum loader_state state,
-	const struct error *error)
+/* However it ends, nobody is there: the words that libpq has for it vary from one attempt to the next. */
+static const char *kind_of(const struct error *error)
 {
+	bool gone = strcmp(error->code, "timeout") == 0 || strncmp(error->code, "57P", 3) == 0 ||
+		    strncmp(error->code, "08", 2) == 0;
+
+	return gone ? "connection" : error->code;
+}
+
+/* Whether this one is to be said. */
+static bool is_news(struct trouble *trouble, const struct error *error)
+{
+	if (strcmp(trouble->kind, kind_of(error)) != 0) {
+		snprintf(trouble->kind, sizeof(trouble->kind), "%s", kind_of(error));
+		trouble->n_alike = 0;
+	}
+	trouble->n++;
+	return trouble->n_alike++ % FAILURES_PER_LINE == 0;
+}
+
+void report_retry(struct report *report, const char *uuid, const struct error *error)
+{
+	if (is_news(&report->load_trouble, error)) {
+		log_warning(NULL, "load.retry", f_str("uuid", uuid[0] ? uuid : NULL),
+			f_str("code", error->code), f_u64("failures", report->load_trouble.n),
+			f_msg(error->text));
+	}
+}
+
+void report_log_database(struct report *report, enum loader_state state, const struct error *error)
+{
+	struct trouble *trouble = &report->database_trouble;
+
 	if (state == LOADER_UP) {
-		log_notice(NULL, "database.up",
-			f_u64("after_failures", report->n_database_errors));
-	} else if (report->n_database_errors % FAILURES_PER_LINE == 1) {
+		log_notice(NULL, "database.up", f_u64("after_failures", trouble->n));
+		*trouble = (struct trouble){.n = 0};
+	} else if (is_news(trouble, error)) {
 		log_warning(NULL, state == LOADER_SCHEMA ? "database.schema" : "database.down",
-			f_str("code", error ? error->code : NULL),
-			f_u64("failures", report->n_database_errors),
-			f_msg(error ? error->text : "no connection"));
+			f_str("code", error->code), f_u64("failures", trouble->n),
+			f_msg(error->text));
+	}
+}
+
+/* Of a lease that cannot be known, and could not before, only the reason may be news. */
+void report_log_lease(const struct lease_status *lease, bool changed)
+{
+	bool failed = error_is_set(&lease->error);
+
+	if (changed || (failed && lease->state == LEASE_UNKNOWN)) {
+		log_at(NULL, lease->state == LEASE_HOLDER ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
+			"lease.changed", f_str("state", lease_state_name(lease->state)),
+			f_str("holder", lease->holder[0] ? lease->holder : NULL),
+			f_i64("epoch", lease->epoch),
+			f_str("code", failed ? lease->error.code : NULL),
+			f_str("msg", failed ? lease->error.text : NULL));
 	}
 }
 

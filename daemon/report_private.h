@@ -29,6 +29,12 @@ struct told {
 	unsigned resumed; /* pages, of the present slice */
 };
 
+/* Failures in a row: said when they begin or are of another kind, now and then, and when they end. */
+struct trouble {
+	char kind[ERROR_CODE_BYTES];
+	unsigned n, n_alike;
+};
+
 struct report {
 	struct config *config;
 	const struct clock *clock;
@@ -41,8 +47,9 @@ struct report {
 	struct kept_sync last;
 	char slice[SPOOL_SLICE_BYTES];
 	char holder[LEASE_HOLDER_BYTES];
-	char database_error[ERROR_TEXT_BYTES];
-	unsigned n_database_errors, n_state_errors;
+	char database_error[ERROR_TEXT_BYTES], lease_error[ERROR_TEXT_BYTES];
+	struct trouble database_trouble, load_trouble;
+	unsigned n_state_errors;
 	struct told told;
 	char trouble[ERROR_TEXT_BYTES]; /* the last one that was logged of this slice */
 
@@ -66,9 +73,10 @@ void report_log_fetched(const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error);
 void report_log_spooled(const struct run_info *run, const struct error *why);
 void report_log_ended(const struct run_info *run);
-void report_log_loaded(const struct load_result *result, const struct error *error);
-void report_log_database(const struct report *report, enum loader_state state,
+void report_log_loaded(struct report *report, const struct load_result *result,
 	const struct error *error);
+void report_log_database(struct report *report, enum loader_state state, const struct error *error);
+void report_log_lease(const struct lease_status *lease, bool changed);
 
 /* report_counts.c */
 void report_count_started(struct report *report, const struct run_info *run);

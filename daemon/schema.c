@@ -4,7 +4,7 @@
  *
  * Happy path: (apply: BEGIN and an advisory lock, so that two appliers wait for each other); is there a
  * migration table, and which versions; the catalog of the tables that the configuration names; the
- * plan; (apply: its statements, COMMIT). Any failure ends it; an open transaction is rolled back.
+ * plan; (check: are all rights there; apply: its statements, COMMIT). Any failure ends it; an open transaction is rolled back.
  */
 
 #include "daemon/schema.h"
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "daemon/migration.h"
+#include "daemon/schema_rights.h"
 #include "lib/pgarray.h"
 
 /* "ogdsync" in ASCII: who else would take this lock? */
@@ -120,6 +121,19 @@ static void refuse(struct schema *schema)
 		schema->result.n_statements);
 }
 
+static void on_rights(void *arg, const struct pg_result *result, const struct error *error)
+{
+	struct schema *schema = arg;
+
+	if (error) {
+		fail(schema, error);
+	} else if (schema_rights_lack(result, &schema->error)) {
+		fail(schema, NULL);
+	} else {
+		finish(schema);
+	}
+}
+
 static void decide(struct schema *schema)
 {
 	bool check = schema->options.mode == SCHEMA_CHECK;
@@ -131,7 +145,11 @@ static void decide(struct schema *schema)
 		return;
 	}
 	schema->result.n_statements = (unsigned)n;
-	if (check && n > 0) {
+	if (check && n == 0) {
+		schema_rights_ask(schema->options.pg, schema->options.config, on_rights, schema);
+		return;
+	}
+	if (check) {
 		refuse(schema);
 	}
 	if (schema->options.mode == SCHEMA_APPLY) {

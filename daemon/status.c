@@ -235,6 +235,7 @@ static json_t *lease_json(const struct status *status)
 	put_text(&object, "state", status_lease_name(status->lease.state));
 	put_text(&object, "holder", status->lease.holder);
 	put_count(&object, "epoch", status->lease.epoch ? status->lease.epoch : STATUS_UNKNOWN);
+	put_text(&object, "error", status->lease.error);
 	return object_take(&object);
 }
 

@@ -93,6 +93,7 @@ struct status {
 		enum status_lease state;
 		const char *holder;
 		int64_t epoch; /* 0 is null */
+		const char *error; /* why it is not known, or could not be renewed */
 	} lease;
 	const struct status_dataset *datasets;
 	unsigned n_datasets;

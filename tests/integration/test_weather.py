@@ -13,7 +13,7 @@ from harness import wait_until
 from pgproxy import Proxy
 from weather import check_end, events, stays_quiet, sync_more, sync_once, wait_down, wait_up, warnings
 
-COPY, COPY_DATA, COMMIT = rb"P.*COPY .* FROM STDIN", rb"d", rb"P[^\0]*\0COMMIT\0"
+COPY, COPY_DATA, COMMIT = rb"[PQ].*COPY .* FROM STDIN", rb"d", rb"P[^\0]*\0COMMIT\0"
 
 
 @pytest.fixture
