@@ -180,6 +180,9 @@ static void on_lease(void *arg)
 		return;
 	}
 	report_lease(daemon->report, lease);
+	if (lease->state == LEASE_HOLDER) {
+		daemon_close_runs(daemon);
+	}
 	if (error_is_set(&lease->error)) {
 		loader_doubt(daemon->loader, &lease->error);
 	}

@@ -90,6 +90,7 @@ void daemon_restore_schedule(struct daemon *daemon);
 void daemon_end_interrupted(struct daemon *daemon); /* what no fetch will go on with */
 int daemon_take_over_spool(struct daemon *daemon, struct error *error);
 void daemon_recheck_loaded(struct daemon *daemon);
+void daemon_close_runs(struct daemon *daemon);
 
 /* daemon_heal.c */
 void daemon_heal_look(struct daemon *daemon); /* if a round is due */

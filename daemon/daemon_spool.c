@@ -175,4 +175,17 @@ void daemon_recheck_loaded(struct daemon *daemon)
 	if (spool_visit(daemon->spool, since_us, recheck, daemon, &error) < 0) {
 		log_warning(NULL, "spool.unreadable", f_str("code", error.code), f_msg(error.text));
 	}
+	daemon_close_runs(daemon);
+}
+
+/*
+ * After the database was away, or the lease another's: what is open there and not here is of a process
+ * that is dead, or of an end that the database has lost.
+ */
+void daemon_close_runs(struct daemon *daemon)
+{
+	if (daemon->runner) {
+		/* Without memory the next time does it. */
+		(void)!loader_close_runs(daemon->loader, runner_oldest_id(daemon->runner));
+	}
 }

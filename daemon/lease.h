@@ -47,7 +47,7 @@ struct lease_options {
 	const char *name;     /* copied */
 	const char *holder;   /* our id, at most LEASE_HOLDER_BYTES - 1; copied */
 	uint64_t duration_ms; /* renewed every third of it */
-	/* State or epoch changed. The lease's last act: anything may be called from it. */
+	/* State, epoch or the error's code changed. The lease's last act: anything may be called from it. */
 	void (*on_change)(void *arg);
 	void *arg;
 };

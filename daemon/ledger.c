@@ -256,7 +256,8 @@ void ledger_interrupt_runs(struct pg *pg, const char *fence, int64_t before, pg_
 	add_number(&p, before);
 	query_fenced(pg, fence,
 		"UPDATE ogdsync.run r SET state = 'interrupted', code = 'interrupted',"
-		" error = 'the process ended before the run did', finished_at ="
+		" error = 'its end was not booked: the process ended before it, or the database lost it',"
+		" finished_at ="
 		" (SELECT max(s.loaded_at) FROM ogdsync.run_slice s WHERE s.run = r.id)"
 		" FROM fence WHERE r.state = 'running' AND r.id < $1::bigint",
 		&p, on_result, arg);

@@ -80,6 +80,6 @@ void ledger_finish_run(struct pg *pg, const char *fence, const struct ledger_run
 	enum run_state state, const char *code, const char *text, int64_t finished_us,
 	pg_result_fn on_result, void *arg);
 
-/* Runs below `before` that a dead process left open are `interrupted`; what they brought stays. */
+/* Runs below `before` that are open, which nobody will end, are `interrupted`; what they brought stays. */
 void ledger_interrupt_runs(struct pg *pg, const char *fence, int64_t before, pg_result_fn on_result,
 	void *arg);

@@ -75,7 +75,7 @@ bool loader_cancel(struct loader *loader, const char *uuid);
 int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum run_state state,
 	const char *code, const char *text, int64_t finished_us) must_check;
 
-/* After all that was added before: runs below this id that are still open belong to dead processes. */
+/* After all that was added before: runs below this id that are still open will be ended by nobody. */
 int loader_close_runs(struct loader *loader, int64_t before) must_check;
 
 /*

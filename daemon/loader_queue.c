@@ -366,8 +366,13 @@ int loader_finish_run(struct loader *loader, const struct ledger_run *run, enum 
 
 int loader_close_runs(struct loader *loader, int64_t before)
 {
-	struct item *item = calloc(1, sizeof(*item));
+	struct item *item = TAILQ_LAST(&loader->queue, item_list);
 
+	if (item && item != TAILQ_FIRST(&loader->queue) && item->kind == ITEM_OPEN_RUNS) {
+		item->run.id = before; /* it is asked after each connect; once is enough */
+		return 0;
+	}
+	item = calloc(1, sizeof(*item));
 	if (!item) {
 		return -ENOMEM;
 	}

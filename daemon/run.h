@@ -82,6 +82,7 @@ void runner_settle(struct runner *runner, const struct load_result *result,
 	const struct error *error);
 
 int64_t runner_last_id(const struct runner *runner); /* that was given to a run */
+int64_t runner_oldest_id(const struct runner *runner); /* below it all runs are over */
 const struct run_info *runner_fetching(struct runner *runner); /* or NULL */
 unsigned runner_queue(const struct runner *runner, const struct source **sources, unsigned max);
 bool runner_is_idle(const struct runner *runner);     /* nothing queued, fetching or unsettled */

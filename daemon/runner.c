@@ -233,6 +233,26 @@ int64_t runner_last_id(const struct runner *runner)
 	return runner->last_id;
 }
 
+static int64_t oldest_of(const struct run_list *list, int64_t oldest)
+{
+	const struct run *run;
+
+	TAILQ_FOREACH (run, list, entry) {
+		oldest = run->info.id < oldest ? run->info.id : oldest;
+	}
+	return oldest;
+}
+
+int64_t runner_oldest_id(const struct runner *runner)
+{
+	int64_t oldest = oldest_of(&runner->queue, runner->last_id + 1);
+
+	if (runner->fetching && runner->fetching->info.id < oldest) {
+		oldest = runner->fetching->info.id;
+	}
+	return oldest_of(&runner->waiting, oldest);
+}
+
 const struct run_info *runner_fetching(struct runner *runner)
 {
 	return runner->fetching ? &runner->fetching->info : NULL;

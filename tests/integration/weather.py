@@ -62,13 +62,13 @@ def sync_more(daemon):
     daemon.process.send_signal(signal.SIGUSR1)
 
 
-def check_end(site, daemon, n_syncs):
+def check_end(site, daemon, n_syncs, also=frozenset()):
     """All is over: the rows, the books, and what was said."""
     daemon.wait_syncs(n_syncs)
     wait_up(daemon)
     wait_until(lambda: not site.query("SELECT FROM ogdsync.run WHERE state = 'running'"), 10, "the books")
     assert site.rows() == site.truth()
-    assert {state for _, state, _ in site.runs()} == {"success"}
+    assert {state for _, state, _ in site.runs()} <= {"success"} | also
     assert site.value("SELECT count(*) FROM mandi.price_revision") == site.value(
         "SELECT sum(updated) FROM ogdsync.run_slice")
     site.check_books()
