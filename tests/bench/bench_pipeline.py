@@ -7,7 +7,7 @@ measured within one run, on the same machine, and compared within it. A throw-aw
 Sizes come from the environment: OGDSYNC_BENCH_DATES (50), OGDSYNC_BENCH_ROWS a date (20000),
 OGDSYNC_BENCH_FEW dates for the cost per row (10), OGDSYNC_BENCH_MANY (100; 500 are 10 M rows),
 OGDSYNC_BENCH_SLICE rows of the one large slice (1000000), OGDSYNC_BENCH_IDLE seconds (20),
-OGDSYNC_BENCH_PARTS (pipeline,growth,slice,idle). OGDSYNC_BENCH_KEEP=1 leaves the logs behind.
+OGDSYNC_BENCH_PARTS (pipeline,changed,growth,slice,idle). OGDSYNC_BENCH_KEEP=1 leaves the logs behind.
 """
 
 import glob
@@ -45,7 +45,7 @@ def number(name, default):
 DATES, ROWS = number("DATES", 50), number("ROWS", 20000)
 FEW, MANY = number("FEW", 10), number("MANY", 100)
 SLICE, IDLE = number("SLICE", 1000000), number("IDLE", 20)
-PARTS = os.environ.get("OGDSYNC_BENCH_PARTS", "pipeline,growth,slice,idle").split(",")
+PARTS = os.environ.get("OGDSYNC_BENCH_PARTS", "pipeline,changed,growth,slice,idle").split(",")
 
 
 def today():
@@ -217,8 +217,9 @@ class Site:
         if done.returncode != 0:
             raise SystemExit(f"schema apply: {done.returncode} {done.stdout}{done.stderr}")
 
-    def once(self):
-        self.cluster.settle(self.name)
+    def once(self, settle=True):
+        if settle:
+            self.cluster.settle(self.name)
         return Step(self.cluster, [os.environ["OGDSYNCD"], "--config", str(self.config), "--once"],
                     self.environment(), self.folder / "log")
 
@@ -323,6 +324,25 @@ def pipeline(bench):
     line("   peak memory", f"{max(first.peak, again.peak) / 1024:.1f} MiB", "bar < 32 MiB")
 
 
+def changed(bench):
+    """No bar: every row has another value, in a table that was never analyzed."""
+    print(f"changed: {FEW} dates of {ROWS} rows")
+    with bench.portal(FEW) as portal:
+        bench.warm(portal, FEW)
+        site, first = bench.load(portal, FEW)
+        with site.cluster.connect(site.name) as db:
+            db.execute("UPDATE mandi.price SET modal_price = modal_price + 1")
+            assert db.execute("SELECT count(*) FROM pg_stats WHERE tablename ^@ 'price'").fetchone()[0] == 0
+        again = site.once(settle=False)
+        rows = site.count()
+        with site.cluster.connect(site.name) as db:
+            assert db.execute("SELECT count(*) FROM mandi.price_revision").fetchone()[0] == rows
+        site.drop()
+    describe("first load", rows, first)
+    describe("all of them changed", rows, again)
+    line("   changed, times slower than the first load", f"{again.seconds / first.seconds:.2f}")
+
+
 def growth(bench):
     """Bar f."""
     print(f"growth: {FEW} against {MANY} dates of {ROWS} rows")
@@ -382,7 +402,7 @@ def idle(bench):
 
 
 def main():
-    parts = {"pipeline": pipeline, "growth": growth, "slice": one_slice, "idle": idle}
+    parts = {"pipeline": pipeline, "changed": changed, "growth": growth, "slice": one_slice, "idle": idle}
     folder = Path(tempfile.mkdtemp(prefix="ogdsync-bench-"))
     folder.chmod(0o755)  # PostgreSQL runs as somebody else
     bench = Bench(folder)
