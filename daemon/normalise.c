@@ -43,7 +43,7 @@ struct normaliser {
 	const struct source *source;
 	struct target *targets;
 	struct name *names;
-	unsigned n_names;
+	unsigned n_names, most_targets; /* of one name */
 	struct hashmap *index; /* of names */
 	struct value_rules rules;
 	bool *required; /* per column */
@@ -103,6 +103,9 @@ static void fill_targets(struct normaliser *n)
 			}
 		}
 		n->names[i].n_targets = n_targets - n->names[i].first_target;
+		if (n->names[i].n_targets > n->most_targets) {
+			n->most_targets = n->names[i].n_targets;
+		}
 	}
 }
 
@@ -226,17 +229,10 @@ static const struct record_field *chosen(const struct normaliser *n, const struc
 	return place < 0 ? NULL : &record->fields[place];
 }
 
-/* How many bytes the row may take at most. */
+/* How many bytes the row may take at most: no value is longer than it was served. */
 static size_t most_bytes(const struct normaliser *n, const struct record *record)
 {
-	size_t bytes = n->dataset->n_columns * (size_t)VALUE_BYTES;
-
-	for (unsigned i = 0; i < n->dataset->n_columns; i++) {
-		const struct record_field *field = chosen(n, record, i);
-
-		bytes += field ? field->len : 0;
-	}
-	return bytes;
+	return n->dataset->n_columns * (size_t)VALUE_BYTES + n->most_targets * record->raw_len;
 }
 
 /* ---- rows ---- */

@@ -48,15 +48,19 @@ static const char *find_end_of_text(const char *at, const char *end)
 
 static void skip_white(struct scan *s)
 {
-	while (s->at < s->end &&
+	while (s->at < s->end && (unsigned char)*s->at <= ' ' &&
 		(*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t')) {
 		s->at++;
 	}
 }
 
-/* Behind white space. */
+/* Behind white space, of which there mostly is none. */
 static bool take_char(struct scan *s, char c)
 {
+	if (s->at < s->end && *s->at == c) {
+		s->at++;
+		return true;
+	}
 	skip_white(s);
 	if (s->at == s->end || *s->at != c) {
 		return false;
@@ -246,11 +250,8 @@ static unsigned take_fields(struct plain *plain, struct scan *s)
 	while (n < DECODE_MAX_FIELDS && take_name(plain, n, s, &plain->fields[n]) &&
 		take_char(s, ':') && take_value(s, &plain->fields[n])) {
 		n++;
-		if (take_char(s, '}')) {
-			return n;
-		}
 		if (!take_char(s, ',')) {
-			return 0;
+			return take_char(s, '}') ? n : 0;
 		}
 	}
 	return 0;
