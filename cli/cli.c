@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "daemon/units.h"
 #include "lib/exitcode.h"
 #include "lib/suggest.h"
 
@@ -68,6 +69,17 @@ int cli_usage(struct cli *cli, const char *format, ...)
 	fprintf(cli->err, "Try 'ogdsync %s%s--help'.\n", cli->command ? cli->command->name : "",
 		cli->command ? " " : "");
 	return EXITCODE_USAGE;
+}
+
+bool cli_id(const char *text, int64_t *ret)
+{
+	uint64_t number;
+
+	if (!units_number(text, &number) || number == 0 || number > INT64_MAX) {
+		return false;
+	}
+	*ret = (int64_t)number;
+	return true;
 }
 
 bool cli_color(FILE *file)

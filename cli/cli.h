@@ -16,6 +16,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "lib/attr.h"
@@ -80,6 +81,9 @@ int cli_error(struct cli *cli, int code, const char *format, ...) printf_like(3,
 
 /* A command line that cannot be: the same, and where help is. Returns EXITCODE_USAGE. */
 int cli_usage(struct cli *cli, const char *format, ...) printf_like(2, 3);
+
+/* An id of a run or a record: a whole number above 0. */
+bool cli_id(const char *text, int64_t *ret) must_check;
 
 /* True when colours may be written: a terminal, and NO_COLOR is not set. */
 bool cli_color(FILE *file);

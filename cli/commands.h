@@ -24,7 +24,11 @@
 	X(schema_apply) \
 	X(spool_ls) \
 	X(spool_verify) \
-	X(replay)
+	X(replay) \
+	X(quarantine_ls) \
+	X(quarantine_show) \
+	X(quarantine_replay) \
+	X(quarantine_drop)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

@@ -57,10 +57,10 @@ static int error_code(const struct error *error)
 							 : EXITCODE_UNAVAILABLE;
 }
 
-int daemon_ask(struct cli *cli, struct client_request *request, struct client_answer *ret)
+int daemon_try(struct cli *cli, struct client_request *request, struct client_answer *ret,
+	struct error *error)
 {
 	_cleanup_free_ char *address = NULL;
-	struct error error = {0};
 	int code;
 
 	*ret = (struct client_answer){.status = 0};
@@ -71,10 +71,15 @@ int daemon_ask(struct cli *cli, struct client_request *request, struct client_an
 		}
 	}
 	request->address = cli->socket ? cli->socket : address;
-	if (client_ask(request, ret, &error) < 0) {
-		return cli_error(cli, error_code(&error), "%s", error.text);
-	}
-	return 0;
+	return client_ask(request, ret, error) < 0 ? error_code(error) : 0;
+}
+
+int daemon_ask(struct cli *cli, struct client_request *request, struct client_answer *ret)
+{
+	struct error error = {0};
+	int code = daemon_try(cli, request, ret, &error);
+
+	return error_is_set(&error) ? cli_error(cli, code, "%s", error.text) : code;
 }
 
 int daemon_refused(struct cli *cli, const struct client_answer *answer)

@@ -21,6 +21,10 @@ int daemon_ask(
 struct config;
 const char *daemon_configured_address(const struct config *config);
 
+/* The same, but that the daemon cannot be asked is not said: it is in `error`. */
+int daemon_try(struct cli *cli, struct client_request *request, struct client_answer *ret,
+	struct error *error) must_check;
+
 /* POST with `take_body` as JSON, else like daemon_ask(). A NULL body is a lack of memory. */
 int daemon_post_any(struct cli *cli, const char *path, json_t *take_body,
 	struct client_answer *ret) must_check;

@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/exitcode.h"
 #include "lib/scrub.h"
@@ -53,6 +54,10 @@ int database_config(struct cli *cli, struct database *ret)
 	if (config_load(cli->config_file, &ret->config, &report) < 0) {
 		fputs(buffer_str(&report), cli->err);
 		return EXITCODE_CONFIG;
+	}
+	if (ret->config->timezone) { /* for the times that people read, as the daemon writes them */
+		setenv("TZ", ret->config->timezone, 1);
+		tzset();
 	}
 	if (uv_loop_init(&ret->loop) < 0) {
 		return cli_error(cli, EXITCODE_SOFTWARE, "no event loop");

@@ -24,7 +24,6 @@
 #include "cli/release.h"
 #include "daemon/reprove.h"
 #include "daemon/spool_list.h"
-#include "daemon/units.h"
 #include "lib/exitcode.h"
 #include "lib/scrub.h"
 
@@ -316,7 +315,6 @@ static int check_operands(struct cli *cli, int64_t *ret_run)
 {
 	const char *run = cli_option(cli, "run"), *slice = cli_option(cli, "slice");
 	int n_ways = (run != NULL) + (slice != NULL) + (cli->n_operands > 0);
-	uint64_t number = 0;
 
 	if (n_ways != 1) {
 		return cli_usage(cli, "name files, or a run, or a slice");
@@ -324,10 +322,9 @@ static int check_operands(struct cli *cli, int64_t *ret_run)
 	if ((slice != NULL) != (cli_option(cli, "dataset") != NULL)) {
 		return cli_usage(cli, "--slice and --dataset go together");
 	}
-	if (run && (!units_number(run, &number) || number == 0 || number > INT64_MAX)) {
+	if (run && !cli_id(run, ret_run)) {
 		return cli_usage(cli, "--run: '%s' is no id of a run", run);
 	}
-	*ret_run = (int64_t)number;
 	return 0;
 }
 
