@@ -28,7 +28,8 @@
 	X(quarantine_ls) \
 	X(quarantine_show) \
 	X(quarantine_replay) \
-	X(quarantine_drop)
+	X(quarantine_drop) \
+	X(rollback)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

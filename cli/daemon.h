@@ -21,7 +21,7 @@ int daemon_ask(
 struct config;
 const char *daemon_configured_address(const struct config *config);
 
-/* The same, but that the daemon cannot be asked is not said: it is in `error`. */
+/* As daemon_ask(), but that the daemon cannot be asked is not said: it is in `error`. */
 int daemon_try(struct cli *cli, struct client_request *request, struct client_answer *ret,
 	struct error *error) must_check;
 

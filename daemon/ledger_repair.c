@@ -72,3 +72,57 @@ void ledger_drop_records(struct pg *pg, const struct ledger_pick *pick, bool onl
 			     " RETURNING 1) SELECT count(*) FROM gone",
 		params, N_ELEMENTS(params), on_result, arg);
 }
+
+/* ---- rollback ---- */
+
+/* The slices that brought rows of run $1: its own, and those that repeat them. */
+#define SQL_OF_RUN                                                                                 \
+	"(s.replay_of IS NULL AND s.run = $1::bigint OR s.replay_of IN"                            \
+	" (SELECT uuid FROM ogdsync.run_slice WHERE run = $1))"
+
+void ledger_find_run(struct pg *pg, int64_t run, pg_result_fn on_result, void *arg)
+{
+	char number[NUMBER_BYTES];
+	struct pg_param params[] = {{.data = number}};
+
+	snprintf(number, sizeof(number), "%" PRId64, run);
+	pg_query(pg,
+		"SELECT r.dataset, r.source, r.state, r.trigger,"
+		" to_char(r.started_at, 'YYYY-MM-DD HH24:MI:SSOF'), count(s.uuid),"
+		" coalesce(sum(s.updated), 0),"
+		" EXISTS (SELECT FROM ogdsync.run_slice o WHERE o.run = r.id AND o.replay_of IS NOT NULL)"
+		" FROM ogdsync.run r LEFT JOIN ogdsync.run_slice s"
+		" ON " SQL_OF_RUN " AND s.state NOT IN ('failed', 'rolled_back')"
+		" WHERE r.id = $1 GROUP BY r.id",
+		params, N_ELEMENTS(params), on_result, arg);
+}
+
+void ledger_roll_back(struct pg *pg, int64_t run, pg_result_fn on_result, void *arg)
+{
+	char number[NUMBER_BYTES];
+	struct pg_param params[] = {{.data = number}};
+
+	snprintf(number, sizeof(number), "%" PRId64, run);
+	pg_query(pg,
+		"WITH back AS (UPDATE ogdsync.run_slice s SET state = 'rolled_back'"
+		" WHERE " SQL_OF_RUN " AND s.state <> 'failed' RETURNING s.uuid, s.run)"
+		" UPDATE ogdsync.run r SET state = 'rolled_back' WHERE r.id IN (SELECT run FROM back)"
+		" AND NOT EXISTS (SELECT FROM ogdsync.run_slice o WHERE o.run = r.id"
+		" AND o.state <> 'rolled_back' AND o.uuid NOT IN (SELECT uuid FROM back))",
+		params, N_ELEMENTS(params), on_result, arg);
+}
+
+void ledger_make_holes(struct pg *pg, const char *dataset, const char *dates, const char *left,
+	bool any_left, pg_result_fn on_result, void *arg)
+{
+	const struct pg_param params[] = {
+		{.data = dataset}, {.data = dates}, {.data = left}, {.data = any_left ? "t" : "f"}};
+
+	pg_query(pg,
+		"UPDATE ogdsync.coverage SET code = 'rolled_back', next_try = NULL, tries = 0,"
+		" state = CASE WHEN data_date = ANY ($3::date[]) OR data_date IS NULL AND $4::boolean"
+		" THEN 'partial' ELSE 'missing' END"
+		" WHERE dataset = $1 AND state IN ('complete', 'open', 'partial')"
+		" AND (data_date = ANY ($2::date[]) OR data_date IS NULL)",
+		params, N_ELEMENTS(params), on_result, arg);
+}

@@ -39,3 +39,21 @@ void ledger_pick_records(struct pg *pg, const struct ledger_pick *pick,
 /* Delete them, or with `only_count` count them: one row. */
 void ledger_drop_records(struct pg *pg, const struct ledger_pick *pick, bool only_count,
 	pg_result_fn on_result, void *arg);
+
+/* ---- rollback ---- */
+
+/*
+ * One row: dataset, source, state, trigger, start (text) of the run; slices with rows that are not
+ * rolled back yet, rows updated by them; whether it only repeats what other runs fetched.
+ */
+void ledger_find_run(struct pg *pg, int64_t run, pg_result_fn on_result, void *arg);
+
+/* Its slices, and those that repeat them, are `rolled_back`; so is each run that has no other. */
+void ledger_roll_back(struct pg *pg, int64_t run, pg_result_fn on_result, void *arg);
+
+/*
+ * What is known of these dates (an array as text), and of slices without a date, is proven no longer:
+ * `left` are the dates that still have rows. They are to be fetched again, at once.
+ */
+void ledger_make_holes(struct pg *pg, const char *dataset, const char *dates, const char *left,
+	bool any_left, pg_result_fn on_result, void *arg);

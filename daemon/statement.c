@@ -8,7 +8,7 @@
 #include "daemon/partition.h"
 #include "lib/pg.h"
 
-static void append_columns(struct buffer *sql, const struct dataset *dataset, unsigned from,
+void statement_append_columns(struct buffer *sql, const struct dataset *dataset, unsigned from,
 	unsigned to, const char *prefix)
 {
 	for (unsigned i = from; i < to; i++) {
@@ -28,7 +28,7 @@ void statement_copy(const struct dataset *dataset, struct buffer *sql)
 	buffer_append_str(sql, "COPY ");
 	append_fact_table(sql, dataset);
 	buffer_append_str(sql, " (");
-	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	statement_append_columns(sql, dataset, 0, dataset->n_fact, "");
 	buffer_append_str(sql, ", run_id) FROM STDIN (FORMAT binary)");
 }
 
@@ -37,7 +37,7 @@ void statement_copy_revisions(const struct dataset *dataset, struct buffer *sql)
 	buffer_append_str(sql, "COPY ");
 	append_table(sql, dataset->schema, dataset->table, "_revision");
 	buffer_append_str(sql, " (");
-	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	statement_append_columns(sql, dataset, 0, dataset->n_fact, "");
 	buffer_append_str(sql, ", run_id, replaced_by) FROM STDIN (FORMAT binary)");
 }
 
@@ -61,7 +61,7 @@ void statement_copy_known(const struct dataset *dataset, int32_t day, const char
 	struct buffer *sql)
 {
 	buffer_append_str(sql, "COPY (SELECT ");
-	append_columns(sql, dataset, 0, dataset->n_fact, "");
+	statement_append_columns(sql, dataset, 0, dataset->n_fact, "");
 	buffer_append_str(sql, ", run_id FROM ");
 	append_fact_table(sql, dataset);
 	buffer_append_str(sql, " WHERE ");
@@ -82,11 +82,11 @@ static void append_unnest(struct buffer *sql, const struct dataset *dataset, uns
 		buffer_printf(sql, "%s$%u", i > 0 ? ", " : "", i + 1);
 	}
 	buffer_append_str(sql, ") AS u (");
-	append_columns(sql, dataset, 0, n, "");
+	statement_append_columns(sql, dataset, 0, n, "");
 	buffer_append_str(sql, ")");
 }
 
-static void append_key_equal(struct buffer *sql, const struct dataset *dataset)
+void statement_append_key_equal(struct buffer *sql, const struct dataset *dataset)
 {
 	for (unsigned k = 0; k < dataset->n_key; k++) {
 		buffer_append_str(sql, k > 0 ? " AND t." : "t.");
@@ -99,13 +99,13 @@ static void append_key_equal(struct buffer *sql, const struct dataset *dataset)
 void statement_known_keys(const struct dataset *dataset, struct buffer *sql)
 {
 	buffer_append_str(sql, "SELECT ");
-	append_columns(sql, dataset, 0, dataset->n_fact, "t.");
+	statement_append_columns(sql, dataset, 0, dataset->n_fact, "t.");
 	buffer_append_str(sql, ", t.run_id FROM ");
 	append_unnest(sql, dataset, dataset->n_key);
 	buffer_append_str(sql, " JOIN ");
 	append_fact_table(sql, dataset);
 	buffer_append_str(sql, " t ON ");
-	append_key_equal(sql, dataset);
+	statement_append_key_equal(sql, dataset);
 }
 
 void statement_update(const struct dataset *dataset, struct buffer *sql)
@@ -122,5 +122,5 @@ void statement_update(const struct dataset *dataset, struct buffer *sql)
 	buffer_printf(sql, "run_id = $%u::bigint FROM ", dataset->n_fact + 1);
 	append_unnest(sql, dataset, dataset->n_fact);
 	buffer_append_str(sql, " WHERE ");
-	append_key_equal(sql, dataset);
+	statement_append_key_equal(sql, dataset);
 }

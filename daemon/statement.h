@@ -33,3 +33,12 @@ void statement_known_keys(const struct dataset *dataset, struct buffer *sql);
 
 /* UPDATE of the values: $1 .. $n_fact arrays, then the run. */
 void statement_update(const struct dataset *dataset, struct buffer *sql);
+
+/* ---- pieces, for those who make other statements on the same tables ---- */
+
+/* The names of fact columns from .. to, each behind `prefix` ("t."). */
+void statement_append_columns(struct buffer *sql, const struct dataset *dataset, unsigned from,
+	unsigned to, const char *prefix);
+
+/* t.key = u.key AND .. */
+void statement_append_key_equal(struct buffer *sql, const struct dataset *dataset);
