@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -140,6 +141,7 @@ static void start_daemon(struct fixture *f, const struct status *status)
 	f->daemon = fork();
 	assert_true(f->daemon >= 0);
 	if (f->daemon == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails */
 		serve(f->path, status, ready[1]);
 	}
 	close(ready[1]);
@@ -415,6 +417,7 @@ static void test_status_not_http(void **state)
 	assert_int_equal(listen(fd, 5), 0);
 	child = fork();
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;) {
 			client = accept(fd, NULL, NULL);
 			(void)!write(client, "SSH-2.0-nonsense\r\n", 18);
