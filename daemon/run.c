@@ -6,8 +6,9 @@
  *     budget) and begins with its first slice;
  *   - fetch (fetch.c) writes the slice into a file of the spool, beginning with the pages that a
  *     process which died a few minutes ago had of it (resume.c);
- *   - the file gets its outcome, is synced and becomes .ready (spool.c, thread pool);
- *   - the loader is told, and the next slice is fetched meanwhile;
+ *   - the file gets its outcome, is synced and becomes .ready (spool.c, thread pool), one at a time
+ *     and in their order; the next slice is fetched meanwhile;
+ *   - the loader is told of each file that is ready;
  *   - the loader settles each slice; when all are settled the run is over, and its end is booked.
  *
  * A slice that the passes could not prove is split: its parts take its place in the list, and it
@@ -64,10 +65,10 @@ static void end_of_fetching(struct run *run)
 	runner_kick(runner);
 }
 
-static void slice_fetched(struct run *run, const struct error *error)
+/* The next slice may have been begun long since. */
+static void slice_fetched(struct run *run, struct slice *slice, const struct error *error)
 {
 	struct runner *runner = run->runner;
-	struct slice *slice = run_slice_now(run);
 
 	run_keep_error(run, error);
 	if (slice->split_value) {
@@ -75,7 +76,7 @@ static void slice_fetched(struct run *run, const struct error *error)
 	}
 	runner->options.on_fetched(runner->options.arg, &run->info, slice->plan.name,
 		&slice->outcome, error);
-	run->next++;
+	run->next += slice == run_slice_now(run);
 	runner_kick(runner);
 }
 
@@ -84,13 +85,11 @@ static void not_spooled(struct run *run, struct slice *slice, const struct error
 {
 	slice->outcome.state = SLICE_FAILED;
 	run_settle(run, slice, run->canceled ? RUN_CANCELED : RUN_FAILED);
-	slice_fetched(run, error);
+	slice_fetched(run, slice, error);
 }
 
-static void on_spooled(void *arg, const struct error *error)
+static void hand_over(struct run *run, struct slice *slice, const struct error *error)
 {
-	struct run *run = arg;
-	struct slice *slice = run_slice_now(run);
 	struct error full = {.class = ERROR_NONE};
 
 	if (!error && run->canceled) {
@@ -111,7 +110,32 @@ static void on_spooled(void *arg, const struct error *error)
 		not_spooled(run, slice, &full); /* the next start loads it */
 		return;
 	}
-	slice_fetched(run, NULL);
+	slice_fetched(run, slice, NULL);
+}
+
+/* The slice that was fetched meanwhile. */
+static void commit_next(struct run *run)
+{
+	struct slice *slice = run_slice_now(run);
+	struct spool_writer *writer = take_ptr(slice->writer);
+
+	if (run->canceled) {
+		spool_discard(writer);
+		not_spooled(run, slice, &run->stop);
+	} else {
+		run_commit(run, writer);
+	}
+}
+
+static void on_spooled(void *arg, const struct error *error)
+{
+	struct run *run = arg;
+
+	run->writing = false;
+	hand_over(run, &run->slices[run->written], error);
+	if (run->next < run->info.n_slices && run_slice_now(run)->phase == SLICE_FETCHED) {
+		commit_next(run);
+	}
 }
 
 /* ---- into the spool ---- */
@@ -189,10 +213,21 @@ void run_commit(struct run *run, struct spool_writer *writer)
 	struct slice *slice = run_slice_now(run);
 	struct error error = {.class = ERROR_NONE};
 
+	if (run->writing) {
+		slice->phase = SLICE_FETCHED;
+		slice->writer = writer;
+		return;
+	}
 	outcome_error(&slice->outcome, &error);
 	run_keep_error(run, &error);
 	slice->phase = SLICE_COMMITTING;
+	run->writing = true;
+	run->written = run->next;
 	spool_commit(writer, &slice->outcome, on_spooled, run);
+	if (!slice->split_value && slice->split.n_parts == 0) {
+		run->next++;
+		runner_kick(run->runner);
+	}
 }
 
 /* ---- fetching ---- */
@@ -238,14 +273,14 @@ static void on_fetch_done(void *arg, const struct fetch_result *result)
 			spool_discard(result->writer);
 		}
 		run_settle(run, slice, RUN_SUCCESS);
-		slice_fetched(run, NULL);
+		slice_fetched(run, slice, NULL);
 		return;
 	}
 	writer = writer_for(run, result, &error);
 	if (!writer) {
 		run_settle(run, slice,
 			result->error.class == ERROR_CANCELED ? RUN_CANCELED : RUN_FAILED);
-		slice_fetched(run, error_is_set(&error) ? &error : &result->error);
+		slice_fetched(run, slice, error_is_set(&error) ? &error : &result->error);
 		return;
 	}
 	run_commit(run, writer);
@@ -301,7 +336,7 @@ static void skip_slice(struct run *run, struct slice *slice)
 	slice->outcome.state = SLICE_FAILED;
 	explain(&slice->outcome, &why);
 	run_settle(run, slice, why.class == ERROR_CANCELED ? RUN_CANCELED : RUN_FAILED);
-	slice_fetched(run, &why);
+	slice_fetched(run, slice, &why);
 }
 
 /* Nothing was begun of what is cut off here: wholes stand behind their parts. */
@@ -343,8 +378,16 @@ void run_step(struct run *run)
 		slice->outcome.state = SLICE_FAILED;
 		error_errno(&error, ERROR_RETRY, "run", -r, "starting the fetch");
 		run_settle(run, slice, RUN_FAILED);
-		slice_fetched(run, &error);
+		slice_fetched(run, slice, &error);
 	}
+}
+
+/* While a file is being written only one thing may be begun: the fetch of a slice. */
+static bool may_fetch_on(const struct run *run)
+{
+	return run->next < run->info.n_slices && run->slices[run->next].phase == SLICE_PLANNED &&
+	       !run->canceled && !run->runner->closing && !error_is_set(&run->stop) &&
+	       !is_over_early(run);
 }
 
 /* Its slice is being fetched or written; the end of that comes by itself. */
@@ -353,5 +396,6 @@ bool run_is_busy(const struct run *run)
 	enum slice_phase phase = run->next < run->info.n_slices ? run->slices[run->next].phase
 								: SLICE_PLANNED;
 
-	return phase == SLICE_FETCHING || phase == SLICE_COMMITTING;
+	return phase == SLICE_FETCHING || phase == SLICE_COMMITTING || phase == SLICE_FETCHED ||
+	       (run->writing && !may_fetch_on(run));
 }

@@ -15,6 +15,7 @@ enum slice_phase {
 	SLICE_PLANNED,
 	SLICE_FETCHING,
 	SLICE_SPLIT, /* fetched, and stands behind its parts, for their outcome is part of its own */
+	SLICE_FETCHED, /* the file of the slice before is not ready yet */
 	SLICE_COMMITTING,
 	SLICE_READY,
 	SLICE_SETTLED,
@@ -28,7 +29,7 @@ struct slice {
 	struct spool_outcome outcome;
 	char *split_value; /* of a part: as served; NULL: a whole */
 	struct split split;          /* of a whole in SLICE_SPLIT: its parts stand before it */
-	struct spool_writer *writer; /* only then */
+	struct spool_writer *writer; /* only in SLICE_SPLIT and SLICE_FETCHED */
 	char left[SPOOL_UUID_BYTES]; /* the file of a dead process that is taken over, or "" */
 };
 
@@ -42,6 +43,8 @@ struct run {
 	struct error stop;  /* the portal will not serve this source: no more slices */
 	struct slice *slices;
 	unsigned next; /* slice to fetch */
+	bool writing;  /* a file is being made .ready: that of slice `written` */
+	unsigned written;
 	struct fetch *fetch;
 	bool spooled;  /* all fetched */
 	bool canceled; /* by an operator */
