@@ -15,6 +15,7 @@
 	X(pause) \
 	X(resume) \
 	X(cancel) \
+	X(reload) \
 	X(runs) \
 	X(config_check) \
 	X(config_show) \

@@ -5,7 +5,7 @@
  * runs, draw how far the one that is fetched has come, say how each ended, and exit with the worst.
  *
  * A source that is being run already is no reason to stop with --wait: that run is waited for. A run
- * whose rows wait for the database is not waited for: 75.
+ * whose rows wait for the database is not waited for longer than a restart of that takes: 75.
  */
 
 #include <inttypes.h>
@@ -20,11 +20,12 @@
 #include "daemon/exit_code.h"
 #include "lib/exitcode.h"
 
-enum { MAX_RUNS = 64, LOOK_MS = 200, LABEL_BYTES = 256 };
+enum { MAX_RUNS = 64, LOOK_MS = 200, PATIENCE = 5000 / LOOK_MS, LABEL_BYTES = 256 };
 
 struct waited {
 	int64_t id;
 	char label[LABEL_BYTES];
+	unsigned n_waits; /* looks in a row that found it waiting for the database */
 	bool over;
 };
 
@@ -210,7 +211,9 @@ static bool look_at(struct job *job, struct waited *run, const json_t *status)
 		run->over = true;
 		say(job, run, json);
 		worse(job, exit_code_of_words(state, text_of(json, "code")));
-	} else if (strcmp(state, "spooled") == 0 && waits_for_database(status)) {
+	} else if (strcmp(state, "spooled") != 0 || !waits_for_database(status)) {
+		run->n_waits = 0;
+	} else if (++run->n_waits > PATIENCE) {
 		run->over = true;
 		progress_clear(&job->progress);
 		worse(job, cli_error(job->cli, EXITCODE_TRY_AGAIN,

@@ -140,6 +140,7 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_POST, "/sync/pause", api_on_pause},
 	{HTTPD_POST, "/sync/resume", api_on_resume},
 	{HTTPD_POST, "/sync/cancel", api_on_cancel},
+	{HTTPD_POST, "/sync/reload", api_on_reload},
 	{HTTPD_GET, "/sync/runs", api_on_runs},
 	{HTTPD_GET, "/sync/runs/*", api_on_run},
 	{HTTPD_GET, "/sync/quarantine", api_on_rejects},

@@ -28,7 +28,7 @@ struct api_check {
 enum { API_MAX_CHECKS = 16 };
 
 /* What an operator asks for. Texts are borrowed for the call. */
-enum api_verb { API_RUN, API_PAUSE, API_RESUME, API_CANCEL };
+enum api_verb { API_RUN, API_PAUSE, API_RESUME, API_CANCEL, API_RELOAD };
 
 struct api_command {
 	enum api_verb verb;
@@ -46,6 +46,7 @@ struct api_outcome {
 	char text[ERROR_TEXT_BYTES]; /* why not */
 	int64_t runs[API_MAX_RUNS];  /* that were asked for, canceled, or stand in the way */
 	unsigned n_runs;
+	struct buffer lines; /* of a reload: what is wrong or what changed, each with its end */
 };
 
 /* A run that has not ended, or a moment ago, as the daemon remembers it. */

@@ -135,7 +135,7 @@ static void take_key(struct call *call, const char *key, const json_t *value)
 	struct api_command *command = &call->command;
 	bool runs = command->verb == API_RUN;
 
-	if (strcmp(key, "source") == 0) {
+	if (is_key(key, "source", call, command->verb != API_RELOAD)) {
 		take_source(call, value);
 	} else if (is_key(key, "dataset", call, runs)) {
 		command->dataset = take_text(call, key, value);
@@ -186,6 +186,17 @@ static json_t *id_list(const struct api_outcome *outcome)
 	return list;
 }
 
+static json_t *line_list(const struct buffer *lines)
+{
+	json_t *list = json_array();
+	const char *at = buffer_str(lines), *end;
+
+	for (; (end = strchr(at, '\n')); at = end + 1) {
+		json_array_append_new(list, json_stringn(at, (size_t)(end - at)));
+	}
+	return list;
+}
+
 static json_t *outcome_json(enum api_verb verb, const struct api_outcome *outcome)
 {
 	bool done = outcome->status == 202;
@@ -212,16 +223,21 @@ static json_t *outcome_json(enum api_verb verb, const struct api_outcome *outcom
 			json_object_set_new(json, "paused", json_boolean(verb == API_PAUSE));
 		}
 		break;
+	case API_RELOAD:
+		json_object_set_new(json, done ? "changes" : "problems", line_list(&outcome->lines));
+		break;
 	}
 	return json;
 }
 
-static void set_location(char *location, size_t size, const struct api_outcome *outcome)
+static void set_location(char *location, size_t size, enum api_verb verb,
+	const struct api_outcome *outcome)
 {
 	if (outcome->n_runs > 0) {
 		snprintf(location, size, "/sync/runs/%lld", (long long)outcome->runs[0]);
 	} else {
-		snprintf(location, size, "/sync/status");
+		snprintf(location, size, "%s",
+			verb == API_RELOAD ? "/sync/config" : "/sync/status");
 	}
 }
 
@@ -238,7 +254,7 @@ static void answer(struct httpd_request *request, enum api_verb verb,
 		httpd_problem(request, 503, NULL, 0, "out of memory");
 		return;
 	}
-	set_location(location, sizeof(location), outcome);
+	set_location(location, sizeof(location), verb, outcome);
 	httpd_reply(request,
 		&(struct httpd_answer){
 			.status = outcome->status,
@@ -269,6 +285,7 @@ static void do_call(const struct api *api, struct httpd_request *request, struct
 		api->source.control(api->source.arg, &call->command, &outcome);
 		answer(request, call->command.verb, &outcome);
 	}
+	buffer_fini(&outcome.lines);
 	json_decref(call->body);
 }
 
@@ -302,4 +319,10 @@ void api_on_resume(void *arg, struct httpd_request *request)
 void api_on_cancel(void *arg, struct httpd_request *request)
 {
 	control(arg, request, API_CANCEL);
+}
+
+/* POST /sync/reload */
+void api_on_reload(void *arg, struct httpd_request *request)
+{
+	control(arg, request, API_RELOAD);
 }

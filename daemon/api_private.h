@@ -35,6 +35,7 @@ void api_on_run_now(void *arg, struct httpd_request *request);
 void api_on_pause(void *arg, struct httpd_request *request);
 void api_on_resume(void *arg, struct httpd_request *request);
 void api_on_cancel(void *arg, struct httpd_request *request);
+void api_on_reload(void *arg, struct httpd_request *request);
 
 /* api_run.c: `"id":1,...`, without braces */
 void api_append_run(struct buffer *out, const struct api_run *run);

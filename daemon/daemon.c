@@ -44,6 +44,13 @@ static const int signals[N_DAEMON_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 static void daemon_stop(struct daemon *daemon, const char *why);
 
+void daemon_give_up(struct daemon *daemon, const char *why)
+{
+	log_error(NULL, "daemon.giving_up", f_msg(why));
+	daemon->exit_code = EXITCODE_TRY_AGAIN;
+	daemon_stop(daemon, why);
+}
+
 static void worse(struct daemon *daemon, int code)
 {
 	daemon->exit_code = exit_code_worse(daemon->exit_code, code);
@@ -316,6 +323,21 @@ static void run_all(struct daemon *daemon, const char *trigger)
 
 /* ---- signals ---- */
 
+/* Open the log again, and the configuration too, unless it would be read for one run alone. */
+static void hang_up(struct daemon *daemon)
+{
+	struct error error = {.class = ERROR_NONE};
+	struct api_outcome outcome = {.status = 202};
+
+	if (log_reopen(&error) < 0) {
+		log_warning(NULL, "log.reopen_failed", f_msg(error.text));
+	}
+	if (!daemon->options.once && !daemon->stopping) {
+		daemon_reload(daemon, "SIGHUP", &outcome);
+		buffer_fini(&outcome.lines);
+	}
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct daemon *daemon = handle->data;
@@ -331,14 +353,9 @@ static void on_signal(uv_signal_t *handle, int number)
 		}
 		daemon_stop(daemon, number == SIGTERM ? "SIGTERM" : "SIGINT");
 		break;
-	case SIGHUP: {
-		struct error error = {.class = ERROR_NONE};
-
-		if (log_reopen(&error) < 0) {
-			log_warning(NULL, "log.reopen_failed", f_msg(error.text));
-		}
+	case SIGHUP:
+		hang_up(daemon);
 		break;
-	}
 	case SIGUSR1:
 		run_all(daemon, "signal");
 		break;
@@ -355,7 +372,8 @@ static int start_handles(struct daemon *daemon, struct error *error)
 
 	uv_timer_init(&daemon->loop, &daemon->tick);
 	uv_timer_init(&daemon->loop, &daemon->limit);
-	daemon->n_handles = 2;
+	uv_timer_init(&daemon->loop, &daemon->reload);
+	daemon->n_handles = N_DAEMON_TIMERS;
 	for (unsigned i = 0; i < N_ELEMENTS(signals) && r == 0; i++) {
 		r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
 		if (r == 0) {
@@ -473,10 +491,11 @@ static void close_handles(struct daemon *daemon)
 {
 	if (daemon->n_handles > 0) {
 		uv_close((uv_handle_t *)&daemon->tick, NULL);
+		uv_close((uv_handle_t *)&daemon->reload, NULL);
 		uv_unref((uv_handle_t *)&daemon->limit);
 	}
-	for (unsigned i = 2; i < daemon->n_handles; i++) {
-		uv_close((uv_handle_t *)&daemon->signals[i - 2], NULL);
+	for (unsigned i = N_DAEMON_TIMERS; i < daemon->n_handles; i++) {
+		uv_close((uv_handle_t *)&daemon->signals[i - N_DAEMON_TIMERS], NULL);
 	}
 }
 
@@ -554,6 +573,7 @@ static void daemon_stop(struct daemon *daemon, const char *why)
 		report_stopping(daemon->report, why);
 	}
 	uv_timer_stop(&daemon->tick);
+	uv_timer_stop(&daemon->reload);
 	uv_timer_start(&daemon->limit, on_limit, STOP_LIMIT_MS - 1000, 0);
 	if (daemon->httpd) {
 		httpd_close(daemon->httpd, on_part_closed, daemon);
@@ -592,6 +612,7 @@ int daemon_run(const struct daemon_options *options, struct error *error)
 	schedule_free(daemon.schedule);
 	report_free(daemon.report);
 	zone_free(daemon.zone);
+	config_unref(daemon.next_config);
 	config_unref(daemon.config);
 	return options->once || error_is_set(error) ? daemon.exit_code : EXITCODE_OK;
 }

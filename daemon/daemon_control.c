@@ -199,6 +199,9 @@ void daemon_control(void *arg, const struct api_command *command, struct api_out
 	case API_CANCEL:
 		cancel(arg, command, ret);
 		break;
+	case API_RELOAD:
+		daemon_reload(arg, command->who, ret);
+		break;
 	}
 }
 

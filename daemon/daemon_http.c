@@ -37,6 +37,7 @@ static const struct status *get_status(void *arg)
 	daemon->now.n_queue = runner_queue(daemon->runner, daemon->now.queue,
 		N_ELEMENTS(daemon->now.queue));
 	daemon->now.spool = spool_stats(daemon->spool);
+	daemon->now.reload_waits = daemon->next_config != NULL;
 	return report_status(daemon->report, &daemon->now);
 }
 

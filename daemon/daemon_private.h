@@ -3,7 +3,7 @@
 /*
  * The insides of the daemon, for its own files: daemon.c (life), daemon_state.c (state.json),
  * daemon_spool.c (what an earlier process left), daemon_heal.c (holes), daemon_http.c (what is asked
- * over HTTP), daemon_control.c (what operators ask for).
+ * over HTTP), daemon_control.c (what operators ask for), daemon_reload.c (the configuration anew).
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -25,7 +25,7 @@
 #include "lib/log.h"
 #include "lib/zone.h"
 
-enum { N_DAEMON_SIGNALS = 4 };
+enum { N_DAEMON_TIMERS = 3, N_DAEMON_SIGNALS = 4 };
 
 /* Where the present round of healing stands, and when the next one may be. */
 struct daemon_heal {
@@ -55,6 +55,8 @@ struct daemon {
 	struct daemon_heal heal;
 	uv_timer_t tick;  /* schedule; with `once`, its time limit */
 	uv_timer_t limit; /* of stopping */
+	uv_timer_t reload;
+	struct config *next_config; /* waits for its turn, or NULL */
 	uv_signal_t signals[N_DAEMON_SIGNALS];
 	unsigned n_handles; /* timers and signals that were begun */
 	unsigned n_commits; /* interrupted files on their way to .ready */
@@ -68,11 +70,15 @@ struct daemon {
 
 /* daemon.c */
 void daemon_check_once(struct daemon *daemon);
+void daemon_give_up(struct daemon *daemon, const char *why); /* stop, for somebody to start it again */
 /* In the zone of the schedule: the day of a moment, and when it began. */
 int32_t daemon_day(const struct daemon *daemon, int64_t us);
 int64_t daemon_day_begin_us(const struct daemon *daemon, int64_t us);
 
 void daemon_look_at_schedule(struct daemon *daemon); /* in the next turn of the loop */
+
+/* daemon_reload.c: whole or nothing */
+void daemon_reload(struct daemon *daemon, const char *who, struct api_outcome *ret);
 
 /* daemon_control.c */
 void daemon_control(void *arg, const struct api_command *command, struct api_outcome *ret);

@@ -44,8 +44,11 @@ void daemon_save_marks(struct daemon *daemon, const struct run_info *run)
 
 	if (daemon->state && !daemon->stopping && !run->heals) {
 		source = state_doc_source(state_doc(daemon->state), run->source);
-		schedule_save(daemon->schedule, run->source, &source->mark);
-		source->mark.attempt_us = clock_wall_us(daemon->clock); /* also if it only waits */
+		if (source) { /* it is configured still */
+			schedule_save(daemon->schedule, run->source, &source->mark);
+			source->mark.attempt_us =
+				clock_wall_us(daemon->clock); /* also if it only waits */
+		}
 	}
 	daemon_save_state(daemon);
 }

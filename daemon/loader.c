@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CONNECT_TIMEOUT_MS = 10000 };
 
@@ -98,10 +99,50 @@ int loader_stored_values(const struct loader *loader, const struct source *sourc
 	struct valueset *values)
 {
 	for (unsigned d = 0; d < loader->config->n_datasets; d++) {
-		if (loader->config->datasets[d] == source->dataset && loader->lookups[d]) {
+		if (strcmp(loader->config->datasets[d]->name, source->dataset->name) == 0 &&
+			loader->lookups[d]) {
 			return lookup_values(loader->lookups[d], (unsigned)source->slice.split_by,
 				values);
 		}
+	}
+	return 0;
+}
+
+void loader_hold(struct loader *loader)
+{
+	loader->held = true;
+}
+
+bool loader_is_still(const struct loader *loader)
+{
+	return loader->phase == PHASE_IDLE || loader->phase == PHASE_DOWN;
+}
+
+void loader_go_on(struct loader *loader)
+{
+	loader->held = false;
+	loader_wake(loader);
+}
+
+int loader_reconfigure(struct loader *loader, struct config *config)
+{
+	struct lookup_set **lookups = calloc(config->n_datasets + 1, sizeof(*lookups));
+
+	if (!lookups) {
+		return -ENOMEM;
+	}
+	for (unsigned d = 0; d < loader->config->n_datasets; d++) {
+		lookup_set_free(loader->lookups[d]);
+	}
+	free(loader->lookups);
+	loader->lookups = lookups;
+	config_unref(loader->config);
+	loader->config = config_ref(config);
+	pg_set_statement_timeout(loader->pg, config->database.statement_timeout_ms);
+	if (loader->phase == PHASE_IDLE) {
+		pg_disconnect(loader->pg);
+		loader->phase = PHASE_DOWN;
+		loader_wait_ms(loader, 0);
 	}
 	return 0;
 }

@@ -89,6 +89,17 @@ int loader_stored_values(const struct loader *loader, const struct source *sourc
 /* The lease cannot be renewed for this reason: look whether it is the database. */
 void loader_doubt(struct loader *loader, const struct error *error);
 
+/* Begin nothing until loader_go_on(). Still is it when nothing of it uses the configuration. */
+void loader_hold(struct loader *loader);
+bool loader_is_still(const struct loader *loader);
+void loader_go_on(struct loader *loader);
+
+/*
+ * Another configuration of the same database, while it is still: connects again, for the schema to be
+ * checked and the lookups to be read. -ENOMEM: all is as it was.
+ */
+int loader_reconfigure(struct loader *loader, struct config *config) must_check;
+
 /* The lease may be ours now: go on. */
 void loader_wake(struct loader *loader);
 

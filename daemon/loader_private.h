@@ -66,6 +66,7 @@ struct loader {
 	unsigned n_aside_rounds;
 	struct load *load;
 	struct buffer fence; /* of the present load */
+	bool held; /* begins nothing */
 	bool closing;
 	unsigned n_open; /* handles and connections that closing waits for */
 	void (*on_closed)(void *arg);

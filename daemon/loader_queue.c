@@ -286,7 +286,7 @@ void loader_work(struct loader *loader)
 {
 	struct item *item;
 
-	if (loader->phase != PHASE_IDLE || loader->closing) {
+	if (loader->phase != PHASE_IDLE || loader->closing || loader->held) {
 		return;
 	}
 	uv_timer_stop(&loader->timer);

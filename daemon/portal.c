@@ -329,6 +329,39 @@ int portal_new(uv_loop_t *loop, const struct portal_options *options, struct por
 	return 0;
 }
 
+static void on_old_http_closed(void *arg)
+{
+	(void)arg;
+}
+
+int portal_reconfigure(struct portal *portal, const struct config_portal *config)
+{
+	const struct config_portal *old = portal->options.config;
+	struct http *http = portal->http;
+	bool *refused = calloc(config->n_api_keys + 1, sizeof(*refused));
+	int r = -ENOMEM;
+
+	portal->options.config = config;
+	if (refused) {
+		r = new_http(portal);
+	}
+	if (r < 0) {
+		portal->options.config = old;
+		free(refused);
+		return r;
+	}
+	http_close(http, on_old_http_closed, NULL);
+	free(portal->refused);
+	portal->refused = refused;
+	portal->backoff = (struct backoff){
+		.base_ms = config->backoff_min_ms, .cap_ms = config->backoff_max_ms};
+	bucket_change(&portal->bucket, config->requests_per_minute, config->parallel,
+		now_ms(portal));
+	portal->breaker.after = config->breaker_after;
+	portal->breaker.probe_ms = config->breaker_probe_ms;
+	return 0;
+}
+
 static void on_http_closed(void *arg)
 {
 	struct portal *portal = arg;

@@ -36,6 +36,11 @@ int portal_new(uv_loop_t *loop, const struct portal_options *options,
 void portal_close(struct portal *portal, void (*on_closed)(void *arg), void *arg);
 
 struct http *portal_http(struct portal *portal);
+/*
+ * Other limits, keys and addresses from now on, while nothing is being fetched. -errno: all is as it was.
+ */
+int portal_reconfigure(struct portal *portal, const struct config_portal *config) must_check;
+
 const struct config_portal *portal_config(const struct portal *portal);
 const struct clock *portal_clock(const struct portal *portal);
 uv_loop_t *portal_loop(const struct portal *portal);

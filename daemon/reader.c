@@ -341,6 +341,13 @@ int reader_new(const struct reader_options *options, struct reader **ret, struct
 	return reader->lease ? 0 : -1;
 }
 
+void reader_reconfigure(struct reader *reader, struct config *config)
+{
+	config_unref(reader->config);
+	reader->config = config_ref(config);
+	pg_set_statement_timeout(reader->pg, config->database.statement_timeout_ms);
+}
+
 void reader_start(struct reader *reader)
 {
 	if (pg_is_connected(reader->pg)) {

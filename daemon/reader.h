@@ -53,5 +53,8 @@ int reader_query(struct reader *reader, const char *sql, const struct pg_param *
  */
 bool reader_lend(struct reader *reader, uint64_t hold_off_ms);
 
+/* Another configuration of the same database. */
+void reader_reconfigure(struct reader *reader, struct config *config);
+
 /* Gives the lease up, so that another daemon need not wait for its end, and closes. */
 void reader_close(struct reader *reader, void (*on_closed)(void *arg), void *arg);

@@ -78,6 +78,77 @@ struct report *report_free(struct report *report)
 	return NULL;
 }
 
+/* ---- another configuration ---- */
+
+/* Its words are beside it, and where `from` is will be gone. */
+static void copy_sync(struct kept_sync *to, const struct kept_sync *from)
+{
+	*to = *from;
+	if (from->sync.error == from->error) {
+		to->sync.error = to->error;
+	}
+}
+
+static void take_source(struct source_report *to, const struct source_report *from)
+{
+	to->counts = from->counts;
+	to->tally = from->tally;
+	copy_sync(&to->last, &from->last);
+	if (from->counts.last.error == from->last.error) {
+		to->counts.last.error = to->last.error;
+	}
+}
+
+static void take_known(struct report *report, const struct report *old)
+{
+	for (unsigned i = 0; i < report->n_sources; i++) {
+		for (unsigned k = 0; k < old->n_sources; k++) {
+			if (strcmp(report->sources[i].source->label,
+				    old->sources[k].source->label) == 0) {
+				take_source(&report->sources[i], &old->sources[k]);
+			}
+		}
+	}
+	for (unsigned i = 0; i < report->config->n_datasets; i++) {
+		for (unsigned k = 0; k < old->config->n_datasets; k++) {
+			if (strcmp(report->config->datasets[i]->name,
+				    old->config->datasets[k]->name) == 0) {
+				report->newest[i] = old->newest[k];
+				report->coverage[i] = old->coverage[k];
+			}
+		}
+	}
+}
+
+#define SWAP(a, b)                    \
+	do {                          \
+		__typeof__(a) c_ = (a); \
+		(a) = (b);            \
+		(b) = c_;             \
+	} while (0)
+
+int report_reconfigure(struct report *report, struct config *config)
+{
+	struct report *other;
+	int r = report_new(config, report->clock, &other);
+
+	if (r < 0) {
+		return r;
+	}
+	take_known(other, report);
+	SWAP(report->config, other->config);
+	SWAP(report->sources, other->sources);
+	SWAP(report->n_sources, other->n_sources);
+	SWAP(report->newest, other->newest);
+	SWAP(report->coverage, other->coverage);
+	SWAP(report->doc_sources, other->doc_sources);
+	SWAP(report->doc_datasets, other->doc_datasets);
+	SWAP(report->metrics_sources, other->metrics_sources);
+	SWAP(report->metrics_datasets, other->metrics_datasets);
+	report_free(other);
+	return 0;
+}
+
 /* ---- a run ---- */
 
 static void take_progress(struct report *report, const struct run_info *run)

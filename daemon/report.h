@@ -23,6 +23,9 @@ int report_new(struct config *config, const struct clock *clock, struct report *
 	must_check; /* -errno */
 struct report *report_free(struct report *report);
 
+/* Another configuration: what is known of its datasets and sources stays. -ENOMEM: all is as it was. */
+int report_reconfigure(struct report *report, struct config *config) must_check;
+
 /* What an earlier process knew; before anything happens. */
 void report_restore(struct report *report, const struct state_doc *doc);
 /* What a later one will want to know. True if a dataset has a newer date than `doc` had. */
@@ -62,6 +65,7 @@ struct report_now {
 	const struct source *queue[64];
 	unsigned n_queue;
 	struct spool_stats spool;
+	bool reload_waits;
 };
 
 /* Borrowed until the next call. */

@@ -14,7 +14,7 @@
 static struct source_report *source_of(struct report *report, const struct source *source)
 {
 	for (unsigned i = 0; i < report->n_sources; i++) {
-		if (report->sources[i].source == source) {
+		if (strcmp(report->sources[i].source->label, source->label) == 0) {
 			return &report->sources[i];
 		}
 	}

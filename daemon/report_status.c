@@ -93,6 +93,7 @@ const struct status *report_status(struct report *report, const struct report_no
 	status->n_queue = now->n_queue;
 	status->counts.next_run_us = now->next_us;
 	status->counts.paused = now->paused_of(now->arg, NULL);
+	status->reload_waits = now->reload_waits;
 	status->spool.bytes = now->spool.bytes;
 	status->spool.limit_bytes = now->spool.limit_bytes;
 	status->spool.n_ready = now->spool.n_ready;

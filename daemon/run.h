@@ -93,6 +93,14 @@ int64_t runner_find(const struct runner *runner, const struct source *source);
 /* A run that has not ended; NULL: none. state is running while it is queued, too. */
 const struct run_info *runner_info(const struct runner *runner, int64_t id);
 
+/* Begin no slice until runner_go_on(). Still is it when none is being fetched. */
+void runner_hold(struct runner *runner);
+bool runner_is_still(const struct runner *runner);
+void runner_go_on(struct runner *runner);
+
+/* For the runs that are asked for from now on; those before keep theirs. */
+void runner_reconfigure(struct runner *runner, struct config *config);
+
 /* By when the present fetch must show progress (the clock's ms); UINT64_MAX: nothing runs. */
 uint64_t runner_deadline_ms(const struct runner *runner);
 

@@ -60,6 +60,7 @@ struct runner {
 	struct run *fetching;
 	uv_timer_t timer; /* begins the next step in a turn of its own */
 	int64_t last_id;
+	bool held; /* begins no slice */
 	bool closing;
 	void (*on_closed)(void *arg);
 	void *closed_arg;

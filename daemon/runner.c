@@ -59,6 +59,9 @@ static void on_timer(uv_timer_t *timer)
 	struct runner *runner = container_of(timer, struct runner, timer);
 
 	end_settled(runner);
+	if (runner->held && !runner->closing) {
+		return;
+	}
 	if (runner->fetching) {
 		if (!run_is_busy(runner->fetching)) {
 			run_step(runner->fetching);
@@ -286,6 +289,29 @@ uint64_t runner_deadline_ms(const struct runner *runner)
 	return runner->fetching && runner->fetching->fetch
 		       ? fetch_deadline_ms(runner->fetching->fetch)
 		       : UINT64_MAX;
+}
+
+/* ---- another configuration ---- */
+
+void runner_hold(struct runner *runner)
+{
+	runner->held = true;
+}
+
+bool runner_is_still(const struct runner *runner)
+{
+	return !runner->fetching || !runner->fetching->fetch;
+}
+
+void runner_go_on(struct runner *runner)
+{
+	runner->held = false;
+	runner_kick(runner);
+}
+
+void runner_reconfigure(struct runner *runner, struct config *config)
+{
+	runner->options.config = config;
 }
 
 /* ---- the end ---- */

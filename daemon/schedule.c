@@ -112,14 +112,37 @@ struct schedule *schedule_free(struct schedule *schedule)
 	return NULL;
 }
 
+/* By its name: a run that began under an earlier configuration has a source of that. */
 static struct entry *find(const struct schedule *schedule, const struct source *source)
 {
 	for (unsigned i = 0; i < schedule->n_entries; i++) {
-		if (schedule->entries[i].source == source) {
+		if (strcmp(schedule->entries[i].source->label, source->label) == 0) {
 			return (struct entry *)&schedule->entries[i];
 		}
 	}
 	return NULL;
+}
+
+void schedule_take_over(struct schedule *schedule, const struct schedule *old)
+{
+	schedule->paused = old->paused;
+	for (unsigned i = 0; i < schedule->n_entries; i++) {
+		struct entry *entry = &schedule->entries[i];
+		const struct entry *known = find(old, entry->source);
+
+		if (!known) {
+			continue;
+		}
+		entry->last_us = known->last_us;
+		entry->retry_us = known->retry_us;
+		entry->since_us = known->since_us;
+		entry->owed = known->owed;
+		entry->attempt_us = known->attempt_us;
+		entry->n_failed = known->n_failed;
+		entry->start = known->start;
+		entry->paused = known->paused;
+		plan_next(schedule, entry);
+	}
 }
 
 void schedule_restore(struct schedule *schedule, const struct source *source,
@@ -155,6 +178,9 @@ void schedule_save(const struct schedule *schedule, const struct source *source,
 {
 	const struct entry *entry = find(schedule, source);
 
+	if (!entry) {
+		return; /* it is not configured any more */
+	}
 	*ret = (struct schedule_mark){
 		.tick_us = entry->last_us,
 		.attempt_us = entry->attempt_us,
@@ -256,7 +282,11 @@ bool schedule_due(struct schedule *schedule, int64_t now_us, struct schedule_due
 
 void schedule_skipped(struct schedule *schedule, const struct source *source)
 {
-	find(schedule, source)->owed = true;
+	struct entry *entry = find(schedule, source);
+
+	if (entry) {
+		entry->owed = true;
+	}
 }
 
 void schedule_ended(struct schedule *schedule, const struct source *source,

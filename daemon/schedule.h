@@ -27,6 +27,8 @@ enum {
 /* Zone and configuration are borrowed. The schedules were checked when they were read. -errno. */
 int schedule_new(const struct config *config, const struct zone *zone, int64_t now_us,
 	struct schedule **ret) must_check;
+/* What is known of the sources that both have, by their labels; others are new. */
+void schedule_take_over(struct schedule *schedule, const struct schedule *old);
 struct schedule *schedule_free(struct schedule *schedule);
 
 /* What a later process needs of a source (state.json). Wall time; 0: none. */

@@ -384,6 +384,13 @@ struct spool *spool_free(struct spool *spool)
 	return NULL;
 }
 
+void spool_reconfigure(struct spool *spool, const struct spool_options *options)
+{
+	spool->options.max_bytes = options->max_bytes;
+	spool->options.keep_ms = options->keep_ms;
+	spool->options.page_bytes = options->page_bytes;
+}
+
 const char *spool_directory(const struct spool *spool)
 {
 	return spool->directory;

@@ -49,6 +49,9 @@ int spool_open(uv_loop_t *loop, const struct spool_options *options, struct spoo
  */
 struct spool *spool_free(struct spool *spool);
 
+/* Other limits from now on; the directory stays. */
+void spool_reconfigure(struct spool *spool, const struct spool_options *options);
+
 const char *spool_directory(const struct spool *spool);
 
 /* The UUID in <directory>/id, made once: who holds the lease, also after kill -9. */

@@ -72,6 +72,26 @@ int state_open(const struct state_options *options, struct state **ret, struct e
 	return 0;
 }
 
+int state_reconfigure(struct state *state, const struct config *config)
+{
+	_cleanup_free_ char *text = state_format(&state->doc);
+	struct state_doc old = state->doc;
+	const char *wrong;
+
+	if (!text || state_doc_init(&state->doc, config) < 0) {
+		state->doc = old;
+		return -ENOMEM;
+	}
+	if (state_parse(&state->doc, text, strlen(text), &wrong) < 0) {
+		state_doc_fini(&state->doc);
+		state->doc = old;
+		return -ENOMEM; /* what we wrote is right */
+	}
+	state_doc_fini(&old);
+	state->options.config = config;
+	return 0;
+}
+
 struct state_doc *state_doc(struct state *state)
 {
 	return &state->doc;

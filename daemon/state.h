@@ -32,6 +32,9 @@ struct state_options {
 int state_open(const struct state_options *options, struct state **ret, struct error *why)
 	must_check;
 
+/* What it knows of the sources that `config` has, too; borrowed as before. -ENOMEM: as it was. */
+int state_reconfigure(struct state *state, const struct config *config) must_check;
+
 struct state_doc *state_doc(struct state *state);
 
 /* The document changed: write it, after the write that is under way if there is one. */

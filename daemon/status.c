@@ -304,6 +304,7 @@ char *status_json(const struct status *status)
 	put(&object, "spool", spool_json(status));
 	put(&object, "database", database_json(status));
 	put(&object, "lease", lease_json(status));
+	put_text(&object, "reload", status->reload_waits ? "waiting" : NULL);
 	put(&object, "datasets", datasets_json(status));
 	json = object_take(&object);
 	/* A duration has three digits; twelve keep it exact for years. */

@@ -95,6 +95,7 @@ struct status {
 		int64_t epoch; /* 0 is null */
 		const char *error; /* why it is not known, or could not be renewed */
 	} lease;
+	bool reload_waits; /* a new configuration, for the slice in work to end */
 	const struct status_dataset *datasets;
 	unsigned n_datasets;
 };

@@ -310,6 +310,11 @@ void pg_disconnect(struct pg *pg)
 	}
 }
 
+void pg_set_statement_timeout(struct pg *pg, uint64_t ms)
+{
+	pg->options.statement_timeout_ms = ms;
+}
+
 int pg_new(uv_loop_t *loop, const struct pg_options *options, struct pg **ret, struct error *error)
 {
 	struct pg *pg;

@@ -56,6 +56,8 @@ typedef void (*pg_done_fn)(void *arg, const struct error *error);
 /* Connect, or connect again: an old connection is dropped first. */
 void pg_connect(struct pg *pg, pg_done_fn on_done, void *arg);
 void pg_disconnect(struct pg *pg); /* at once; no operation may be running */
+/* Of the operations that begin from now on; see pg_options. */
+void pg_set_statement_timeout(struct pg *pg, uint64_t ms);
 bool pg_is_connected(const struct pg *pg);
 bool pg_is_busy(const struct pg *pg);
 const char *pg_user(const struct pg *pg); /* the role that logged in; "" unless connected */
