@@ -12,6 +12,7 @@
  *   - Then batch by batch in key order (batch.c): read the stored rows of its keys, COPY the new
  *     ones, UPDATE the changed ones, COPY their old values into the revisions.
  *   - Records that lost a conflict are fetched from the spool once more, for quarantine.
+ *   - Rows that are served no longer become inactive (load_deactivate.c).
  *   - Books: dates of the names, the run's counters, the slice, its coverage. COMMIT.
  *
  * Possible failure modes are:
@@ -235,6 +236,7 @@ static void load_free(struct load *load)
 	ledger_rejects_fini(&load->rejects);
 	buffer_fini(&load->sql);
 	buffer_fini(&load->piece);
+	buffer_fini(&load->last_key);
 	free(load->partitions);
 	free(load);
 }
@@ -285,6 +287,12 @@ static enum step (*const steps[N_LOAD_STATES])(struct load *) = {
 	[LOAD_COPY] = load_step_copy,
 	[LOAD_UPDATE] = load_step_update,
 	[LOAD_REVISE] = load_step_revise,
+	[LOAD_ACTIVE] = load_step_active,
+	[LOAD_COUNT] = load_step_count,
+	[LOAD_RETURN] = load_step_return,
+	[LOAD_JUDGE] = load_step_judge,
+	[LOAD_VANISH] = load_step_vanish,
+	[LOAD_VANISHED] = load_step_vanished,
 	[LOAD_SEEN] = load_step_seen,
 	[LOAD_RUN] = load_step_run,
 	[LOAD_SLICE] = load_step_slice,

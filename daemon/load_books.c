@@ -124,8 +124,8 @@ static enum cover_state cover_state(const struct load *load, int32_t day)
 			       : COVER_OPEN;
 	case SLICE_PARTIAL:
 		return COVER_PARTIAL;
-	case SLICE_SUSPECT:
-		return COVER_SUSPECT;
+	case SLICE_SUSPECT: /* with rows: too many others are missing */
+		return load->result.counts.received > 0 ? COVER_PARTIAL : COVER_SUSPECT;
 	case SLICE_FAILED:
 		break;
 	}

@@ -2,7 +2,8 @@
 
 /*
  * The insides of the load stage, for its own files: load.c (the transaction and the order of the
- * steps), load_read.c (pages -> sorter), load_partition.c, load_batch.c (sorter -> table), load_books.c.
+ * steps), load_read.c (pages -> sorter), load_partition.c, load_batch.c (sorter -> table),
+ * load_deactivate.c (rows that vanished), load_books.c.
  * SPDX-License-Identifier: Apache-2.0
  */
 
@@ -33,6 +34,12 @@ enum load_state {
 	LOAD_COPY,
 	LOAD_UPDATE,
 	LOAD_REVISE,
+	LOAD_ACTIVE,
+	LOAD_COUNT,
+	LOAD_RETURN,
+	LOAD_JUDGE,
+	LOAD_VANISH,
+	LOAD_VANISHED,
 	LOAD_SEEN,
 	LOAD_RUN,
 	LOAD_SLICE,
@@ -74,6 +81,8 @@ struct load {
 	uint32_t sent;                /* rows of the present UPDATE */
 	struct day_range *partitions;
 	unsigned n_partitions;
+	struct buffer last_key;       /* of the portion before, as a packed row: load_deactivate.c */
+	uint64_t n_active, n_changed, n_vanished;
 	unsigned cover;               /* next coverage row: 0 the slice, then the days */
 	bool cover_asked, cover_known;
 	struct cover_row cover_old;   /* what was known of it */
@@ -134,6 +143,13 @@ enum step load_step_known(struct load *load);
 enum step load_step_copy(struct load *load);
 enum step load_step_update(struct load *load);
 enum step load_step_revise(struct load *load);
+
+enum step load_step_active(struct load *load);
+enum step load_step_count(struct load *load);
+enum step load_step_return(struct load *load);
+enum step load_step_judge(struct load *load);
+enum step load_step_vanish(struct load *load);
+enum step load_step_vanished(struct load *load);
 
 enum step load_step_seen(struct load *load);
 enum step load_step_run(struct load *load);

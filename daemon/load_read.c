@@ -22,7 +22,7 @@ static bool has_rows(const struct load *load)
 enum step load_end_of_rows(struct load *load)
 {
 	load->lookup = 0;
-	load->after_rejects = LOAD_SEEN;
+	load->after_rejects = LOAD_ACTIVE;
 	return load_enter(load, LOAD_REJECTS);
 }
 

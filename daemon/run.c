@@ -149,6 +149,7 @@ static void fill_header(const struct run *run, const struct slice *slice,
 		.run = run->info.id,
 		.day = slice->plan.day,
 		.started_us = clock_wall_us(run->runner->options.clock),
+		.accept = slice->plan.accept,
 	};
 	snprintf(header->uuid, sizeof(header->uuid), "%s", slice->uuid);
 	snprintf(header->dataset, sizeof(header->dataset), "%s", source->dataset->name);
@@ -169,7 +170,7 @@ static void explain(struct spool_outcome *outcome, const struct error *error)
 }
 
 /* Why a slice is no success, as an error. */
-static void outcome_error(const struct spool_outcome *outcome, struct error *error)
+void run_outcome_error(const struct spool_outcome *outcome, struct error *error)
 {
 	if (outcome->state != SLICE_PROVEN) {
 		error_set(error, ERROR_RETRY, "fetch",
@@ -218,7 +219,7 @@ void run_commit(struct run *run, struct spool_writer *writer)
 		slice->writer = writer;
 		return;
 	}
-	outcome_error(&slice->outcome, &error);
+	run_outcome_error(&slice->outcome, &error);
 	run_keep_error(run, &error);
 	slice->phase = SLICE_COMMITTING;
 	run->writing = true;

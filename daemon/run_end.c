@@ -115,9 +115,13 @@ struct slice *run_find_slice(struct run *run, const char *uuid)
 void run_take_result(struct run *run, struct slice *slice, const struct load_result *result,
 	const struct error *error)
 {
+	struct error outcome = {.class = ERROR_NONE};
+
 	run_settle(run, slice, error ? RUN_FAILED : state_of_slice(&result->outcome));
 	run_keep_error(run, error);
 	if (!error) {
+		run_outcome_error(&result->outcome, &outcome); /* the load may think less of it */
+		run_keep_error(run, &outcome);
 		row_counts_add(&run->info.counts, &result->counts);
 		if (result->newest_day > run->info.newest_day) {
 			run->info.newest_day = result->newest_day;

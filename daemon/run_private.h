@@ -71,6 +71,7 @@ void runner_kick(struct runner *runner);
 
 /* run.c */
 struct slice *run_slice_now(struct run *run);
+void run_outcome_error(const struct spool_outcome *outcome, struct error *error); /* unless proven */
 void run_keep_error(struct run *run, const struct error *error); /* the first one stays */
 /* The next slice, or the end of fetching. */
 void run_step(struct run *run);

@@ -6,6 +6,7 @@
  * Both are written into its file of the spool and into the ledger.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { SPOOL_UUID_BYTES = 37, SPOOL_NAME_BYTES = 64, SPOOL_SLICE_BYTES = 256, SPOOL_REASON_BYTES = 40,
@@ -29,6 +30,7 @@ struct spool_header {
 	char slice[SPOOL_SLICE_BYTES]; /* "all", "2026-11-19", "2026-11-19/Kerala" */
 	int32_t day;                   /* data date as days since 1970, INT32_MIN: none */
 	int64_t started_us;            /* when the fetch of the slice began */
+	bool accept; /* an operator says that rows which vanished are meant to */
 	char trigger[SPOOL_NAME_BYTES]; /* "schedule", "once", "operator:uid=0", ... */
 };
 

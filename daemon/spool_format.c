@@ -164,6 +164,9 @@ char *spool_header_format(const struct spool_header *header)
 		o, "day", header->day == INT32_MIN ? json_null() : json_integer(header->day));
 	r |= json_object_set_new(o, "started_us", json_integer(header->started_us));
 	r |= json_object_set_new(o, "trigger", jsontext_string(header->trigger));
+	if (header->accept) {
+		r |= json_object_set_new(o, "accept", json_true());
+	}
 	return jsontext_dump(o, r);
 }
 
@@ -219,6 +222,7 @@ int spool_header_parse(
 		*ret_wrong = "the header lacks a field, or one is malformed";
 		return -EINVAL;
 	}
+	ret->accept = json_is_true(json_object_get(o, "accept"));
 	return 0;
 }
 

@@ -124,3 +124,59 @@ void statement_update(const struct dataset *dataset, struct buffer *sql)
 	buffer_append_str(sql, " WHERE ");
 	statement_append_key_equal(sql, dataset);
 }
+
+void statement_count_active(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "SELECT count(*), count(*) FILTER (WHERE is_active) FROM ");
+	append_fact_table(sql, dataset);
+}
+
+void statement_activate(const struct dataset *dataset, struct buffer *sql)
+{
+	buffer_append_str(sql, "UPDATE ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " t SET is_active = true FROM ");
+	append_unnest(sql, dataset, dataset->n_key);
+	buffer_append_str(sql, " WHERE NOT t.is_active AND ");
+	statement_append_key_equal(sql, dataset);
+}
+
+/* " AND (t.key, ..) > (($1)[..], ..)" */
+static void append_bound(struct buffer *sql, const struct dataset *dataset, const char *compare,
+	bool last)
+{
+	buffer_append_str(sql, " AND (");
+	statement_append_columns(sql, dataset, 0, dataset->n_key, "t.");
+	buffer_printf(sql, ") %s (", compare);
+	for (unsigned k = 1; k <= dataset->n_key; k++) {
+		buffer_append_str(sql, k > 1 ? ", " : "");
+		if (last) {
+			buffer_printf(sql, "($%u)[cardinality($%u)]", k, k);
+		} else {
+			buffer_printf(sql, "($%u)[1]", k);
+		}
+	}
+	buffer_append_char(sql, ')');
+}
+
+void statement_deactivate(const struct dataset *dataset, bool has_begin, bool has_end,
+	struct buffer *sql)
+{
+	buffer_append_str(sql, "UPDATE ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " t SET is_active = false WHERE t.is_active");
+	if (has_begin) {
+		append_bound(sql, dataset, ">", false);
+	}
+	if (has_end) {
+		append_bound(sql, dataset, "<=", true);
+	}
+	/* No column of a key is NULL. NOT IN is hashed without knowing how many keys there are. */
+	buffer_append_str(sql, " AND (");
+	statement_append_columns(sql, dataset, 0, dataset->n_key, "t.");
+	buffer_append_str(sql, ") NOT IN (SELECT ");
+	statement_append_columns(sql, dataset, 0, dataset->n_key, "u.");
+	buffer_append_str(sql, " FROM ");
+	append_unnest(sql, dataset, dataset->n_key);
+	buffer_append_char(sql, ')');
+}

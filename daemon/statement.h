@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include <stdbool.h>
+
 #include "daemon/dataset.h"
 #include "lib/buffer.h"
 
@@ -33,6 +35,21 @@ void statement_known_keys(const struct dataset *dataset, struct buffer *sql);
 
 /* UPDATE of the values: $1 .. $n_fact arrays, then the run. */
 void statement_update(const struct dataset *dataset, struct buffer *sql);
+
+/* ---- missing_rows: deactivate ---- */
+
+/* One row: all rows, and those that are active. */
+void statement_count_active(const struct dataset *dataset, struct buffer *sql);
+
+/* Make the inactive ones of given keys active: $1 .. $n_key arrays. */
+void statement_activate(const struct dataset *dataset, struct buffer *sql);
+
+/*
+ * Make inactive what is active and has none of the given keys, which are in ascending order: behind
+ * the first of them (has_begin) and up to the last of them (has_end), else without that bound.
+ */
+void statement_deactivate(const struct dataset *dataset, bool has_begin, bool has_end,
+	struct buffer *sql);
 
 /* ---- pieces, for those who make other statements on the same tables ---- */
 

@@ -4,19 +4,7 @@
 
 #include "daemon/unavailable.h"
 
-#include <string.h>
-
 enum { DEFAULT_HISTORY_DAYS = 400 };
-
-static void of_dataset(const struct dataset *dataset, unavailable_fn visit, void *arg)
-{
-	_cleanup_buffer_ struct buffer option = {0};
-
-	if (dataset->missing_rows == MISSING_DEACTIVATE) {
-		buffer_printf(&option, "missing_rows of %s", dataset->name);
-		visit(arg, buffer_str(&option), "rows that vanished at the portal stay active");
-	}
-}
 
 void config_unavailable(const struct config *config, unavailable_fn visit, void *arg)
 {
@@ -28,8 +16,5 @@ void config_unavailable(const struct config *config, unavailable_fn visit, void 
 	if (config->history.runs_ms != history_ms || config->history.quarantine_ms != history_ms ||
 		config->history.revisions_ms != UINT64_MAX) {
 		visit(arg, "history", "nothing is ever deleted");
-	}
-	for (unsigned d = 0; d < config->n_datasets; d++) {
-		of_dataset(config->datasets[d], visit, arg);
 	}
 }

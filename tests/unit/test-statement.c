@@ -58,6 +58,40 @@ static void test_with_lookups(void **state)
 	config_unref(config);
 }
 
+/* Between two keys, or to an end of the table. */
+static void test_deactivate(void **state)
+{
+	struct config *config = dataset_config_one(DATASET_PRICES);
+	const struct dataset *d = config->datasets[0];
+	_cleanup_buffer_ struct buffer sql = {0};
+
+	(void)state;
+	statement_deactivate(d, true, true, &sql);
+	assert_string_equal(buffer_str(&sql),
+		"UPDATE \"m\".\"price\" t SET is_active = false WHERE t.is_active"
+		" AND (t.\"commodity_id\", t.\"day\", t.\"market_id\") > (($1)[1], ($2)[1], ($3)[1])"
+		" AND (t.\"commodity_id\", t.\"day\", t.\"market_id\") <= (($1)[cardinality($1)],"
+		" ($2)[cardinality($2)], ($3)[cardinality($3)])"
+		" AND (t.\"commodity_id\", t.\"day\", t.\"market_id\") NOT IN (SELECT u.\"commodity_id\","
+		" u.\"day\", u.\"market_id\" FROM unnest($1, $2, $3)"
+		" AS u (\"commodity_id\", \"day\", \"market_id\"))");
+	buffer_clear(&sql);
+	statement_deactivate(d, false, false, &sql);
+	assert_string_equal(buffer_str(&sql),
+		"UPDATE \"m\".\"price\" t SET is_active = false WHERE t.is_active"
+		" AND (t.\"commodity_id\", t.\"day\", t.\"market_id\") NOT IN (SELECT u.\"commodity_id\","
+		" u.\"day\", u.\"market_id\" FROM unnest($1, $2, $3)"
+		" AS u (\"commodity_id\", \"day\", \"market_id\"))");
+	check(d, statement_activate,
+		"UPDATE \"m\".\"price\" t SET is_active = true FROM unnest($1, $2, $3)"
+		" AS u (\"commodity_id\", \"day\", \"market_id\") WHERE NOT t.is_active"
+		" AND t.\"commodity_id\" = u.\"commodity_id\" AND t.\"day\" = u.\"day\""
+		" AND t.\"market_id\" = u.\"market_id\"");
+	check(d, statement_count_active,
+		"SELECT count(*), count(*) FILTER (WHERE is_active) FROM \"m\".\"price\"");
+	config_unref(config);
+}
+
 /* Only where the date is part of the key does one day hold all that a key can be. */
 static void test_day_key(void **state)
 {
@@ -99,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_with_lookups),
+		cmocka_unit_test(test_deactivate),
 		cmocka_unit_test(test_day_key),
 		cmocka_unit_test(test_day_first),
 	};
