@@ -210,5 +210,5 @@ void daemon_reload(struct daemon *daemon, const char *who, struct api_outcome *r
 	daemon->next_config = config;
 	runner_hold(daemon->runner);
 	loader_hold(daemon->loader);
-	on_look(&daemon->reload);
+	uv_timer_start(&daemon->reload, on_look, 0, 0);
 }
