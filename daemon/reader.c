@@ -80,10 +80,13 @@ static void on_connected(void *arg, const struct error *error)
 	struct reader *reader = arg;
 
 	reader->connecting = false;
+	if (reader->closing) {
+		return; /* the lease may be gone already */
+	}
 	if (error) {
 		connect_later(reader);
 		lease_no_connection(reader->lease, error);
-	} else if (!reader->closing) {
+	} else {
 		lease_want(reader->lease);
 	}
 }

@@ -89,7 +89,9 @@ void report_log_fetched(const struct run_info *run, const char *slice,
 	struct log log;
 
 	run_context(&log, run);
-	if (error || outcome->state == SLICE_FAILED) {
+	if (error && error->class == ERROR_CANCELED) {
+		log_notice(&log, "fetch.canceled", f_str("slice", slice), f_msg(error->text));
+	} else if (error || outcome->state == SLICE_FAILED) {
 		log_error(&log, "fetch.failed", f_str("slice", slice),
 			f_str("code", error ? error->code : outcome->reason),
 			f_msg(error ? error->text : outcome->text));

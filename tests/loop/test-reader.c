@@ -270,6 +270,21 @@ static void test_close(void **state)
 	}
 }
 
+/* Closed at each turn of connecting. */
+static void test_close_while_connecting(void **state)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		struct rig rig;
+
+		open_rig(&rig, state);
+		reader_start(rig.reader);
+		for (unsigned n = 0; n < i; n++) {
+			uv_run(&rig.loop, UV_RUN_NOWAIT);
+		}
+		close_rig(&rig);
+	}
+}
+
 static int setup(void **state)
 {
 	*state = postgres_start();
@@ -291,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_lease_goes_first),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_close),
+		cmocka_unit_test(test_close_while_connecting),
 	};
 
 	return cmocka_run_group_tests_name("reader", tests, setup, teardown);
