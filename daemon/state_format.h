@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/alert.h"
 #include "daemon/config.h"
 #include "daemon/counts.h"
 #include "daemon/schedule.h"
@@ -50,12 +51,17 @@ struct state_doc {
 	unsigned n_sources;
 	struct state_dataset *datasets;
 	unsigned n_datasets;
+	struct alerts alerts;
 };
 
 /* Fresh. -ENOMEM. Do not copy it: it points into itself. */
 int state_doc_init(struct state_doc *doc, const struct config *config) must_check;
 void state_doc_fini(struct state_doc *doc);
 
+/* As if there had been no file. */
+void state_doc_clear(struct state_doc *doc);
+
+struct state_source *state_doc_find(struct state_doc *doc, const char *dataset, const char *name);
 struct state_source *state_doc_source(struct state_doc *doc, const struct source *source);
 
 /* Keep the texts of `last` too. */

@@ -66,4 +66,9 @@ static inline void state_fill(struct state_doc *doc)
 		.newest_day = 20777,
 	};
 	doc->datasets[1].newest_day = 20776;
+	alert_set(alerts_find(&doc->alerts, ALERT_STALE, "air", NULL), true,
+		"the newest data is of 2026-11-18", 1795187440123000);
+	alerts_find(&doc->alerts, ALERT_STALE, "air", NULL)->firing = true;
+	alerts_find(&doc->alerts, ALERT_STALE, "air", NULL)->told[ALERT_WEBHOOK] = true;
+	alerts_find(&doc->alerts, ALERT_FAILING, "mandi", "history")->told[ALERT_NOTIFY] = true;
 }

@@ -35,6 +35,12 @@ static void assert_fresh(const struct state_doc *doc)
 	}
 	assert_int_equal(doc->datasets[0].newest_day, STATUS_NO_DAY);
 	assert_int_equal(doc->datasets[1].newest_day, STATUS_NO_DAY);
+	for (unsigned i = 0; i < doc->alerts.n; i++) {
+		assert_int_equal(doc->alerts.list[i].since_us, 0);
+		assert_false(doc->alerts.list[i].firing);
+		assert_false(doc->alerts.list[i].told[ALERT_WEBHOOK]);
+		assert_string_equal(doc->alerts.list[i].text, "");
+	}
 }
 
 static void what_is_written_is_read_again(void **state)
@@ -77,6 +83,11 @@ static void what_is_written_is_read_again(void **state)
 	assert_null(again.sources[0].counts.last.status);
 	assert_int_equal(again.datasets[0].newest_day, STATUS_NO_DAY);
 	assert_int_equal(again.datasets[1].newest_day, 20776);
+	assert_int_equal(again.alerts.n, doc.alerts.n);
+	for (unsigned i = 0; i < doc.alerts.n; i++) {
+		assert_memory_equal(&again.alerts.list[i], &doc.alerts.list[i],
+			sizeof(doc.alerts.list[i]));
+	}
 	text_again = state_format(&again);
 	assert_string_equal(text_again, text);
 	state_doc_fini(&doc);
@@ -149,6 +160,8 @@ static void malformed_values_are_refused(void **state)
 		{"\"syncs\":12", "\"syncs\":-1", "it lacks a value, or one is malformed"},
 		{"\"newest_day\":20776", "\"newest_day\":20.75",
 			"it lacks a value, or one is malformed"},
+		{"\"firing\":true", "\"firyng\":true", "it lacks a value, or one is malformed"},
+		{"\"told\":[true,", "\"told\":[null,", "it lacks a value, or one is malformed"},
 		{"\"inserted\":1,\"updated\":2", "\"inserted\":1,\"uptaded\":2",
 			"it lacks a value, or one is malformed"},
 		{"\"tick_us\":1795187440000000", "\"tack_us\":1795187440000000",
@@ -199,6 +212,7 @@ static void an_older_file_is_read(void **state)
 	{
 		assert_int_equal(json_object_del(source, "tally"), 0);
 	}
+	assert_int_equal(json_object_del(o, "alerts"), 0);
 	older = jsontext_dump(o, 0);
 	assert_int_equal(state_doc_init(&again, &f.config), 0);
 	assert_int_equal(state_parse(&again, older, strlen(older), &wrong), 0);

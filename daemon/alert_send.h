@@ -1,0 +1,50 @@
+#pragma once
+
+/*
+ * Tells each channel of the alerts that it has not been told of. SPDX-License-Identifier: Apache-2.0
+ *
+ * Owned by the daemon. One message on its way for each channel; what fails is tried again with growing
+ * pauses for as long as it is so, and the alert keeps what was told.
+ */
+
+#include <uv.h>
+
+#include "daemon/alert.h"
+#include "daemon/alert_post.h"
+#include "lib/attr.h"
+#include "lib/clock.h"
+
+struct alert_sender;
+
+struct alert_sender_options {
+	uv_loop_t *loop;
+	const struct clock *clock;
+	struct config *config;  /* a reference is taken */
+	struct alerts *alerts;  /* borrowed until on_closed */
+	struct reader *reader;  /* borrowed; closed before alert_sender_close() */
+	/* A message was taken (error NULL; the alerts changed), or was not and is tried again. */
+	void (*on_sent)(void *arg, enum alert_channel channel, const struct error *error);
+	void *arg;
+};
+
+int alert_sender_new(const struct alert_sender_options *options, struct alert_sender **ret)
+	must_check; /* -errno */
+
+/* The alerts changed, or a channel may work again. */
+void alert_sender_wake(struct alert_sender *sender);
+
+/* How a test went: of a channel that is not configured `tried` is false. */
+struct alert_test_result {
+	bool tried[N_ALERT_CHANNELS];
+	struct error errors[N_ALERT_CHANNELS]; /* ERROR_NONE: it was taken */
+};
+
+/*
+ * Send a message that says it is a test, once on each channel. on_done comes once; at once when there
+ * is nobody to be told. -ENOMEM, and then it does not.
+ */
+typedef void (*alert_tested_fn)(void *arg, const struct alert_test_result *result);
+int alert_sender_test(struct alert_sender *sender, alert_tested_fn on_done, void *arg) must_check;
+
+/* Tests on their way are answered with an error. */
+void alert_sender_close(struct alert_sender *sender, void (*on_closed)(void *arg), void *arg);
