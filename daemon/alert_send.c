@@ -132,6 +132,14 @@ void alert_sender_wake(struct alert_sender *sender)
 	}
 }
 
+void alert_sender_retry(struct alert_sender *sender, enum alert_channel channel)
+{
+	if (!sender->closing) {
+		uv_timer_stop(&sender->channels[channel].timer);
+		send_next(&sender->channels[channel]);
+	}
+}
+
 /* ---- a test ---- */
 
 struct test {

@@ -30,8 +30,11 @@ struct alert_sender_options {
 int alert_sender_new(const struct alert_sender_options *options, struct alert_sender **ret)
 	must_check; /* -errno */
 
-/* The alerts changed, or a channel may work again. */
+/* The alerts changed. */
 void alert_sender_wake(struct alert_sender *sender);
+
+/* The channel may work again: do not wait for the end of its pause. */
+void alert_sender_retry(struct alert_sender *sender, enum alert_channel channel);
 
 /* How a test went: of a channel that is not configured `tried` is false. */
 struct alert_test_result {

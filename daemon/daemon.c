@@ -119,6 +119,7 @@ static void on_run_end(void *arg, const struct run_info *run)
 		schedule_skipped(daemon->schedule, run->source);
 	}
 	worse(daemon, exit_code_of_run(run));
+	daemon_look(daemon);
 	daemon_save_marks(daemon, run);
 	daemon_check_once(daemon);
 }
@@ -168,6 +169,7 @@ static void on_database(void *arg, enum loader_state state, const struct error *
 		daemon_heal_soon(daemon);
 	}
 	daemon_heal_look(daemon);
+	daemon_look(daemon);
 	daemon_check_once(daemon);
 }
 
@@ -196,6 +198,9 @@ static void on_lease(void *arg)
 	loader_wake(daemon->loader);
 	daemon_heal_soon(daemon);
 	daemon_heal_look(daemon);
+	if (daemon->alerts) {
+		alert_sender_retry(daemon->alerts, ALERT_NOTIFY);
+	}
 	daemon_check_once(daemon);
 }
 
@@ -294,6 +299,7 @@ static void on_tick(uv_timer_t *timer)
 	daemon_end_interrupted(daemon);
 	daemon_heal_look(daemon);
 	spool_prune(daemon->spool, now_us);
+	daemon_look(daemon);
 	uv_timer_start(timer, on_tick, schedule_sleep_ms(daemon->schedule, now_us) + 1, 0);
 }
 
@@ -460,6 +466,9 @@ static int start(struct daemon *daemon, struct error *error)
 		start_stages(daemon, error) < 0) {
 		return -1;
 	}
+	if (!daemon->options.once && daemon_open_alerts(daemon) < 0) {
+		return error_no_memory(error, "daemon");
+	}
 	if (!daemon->options.once && daemon_listen(daemon, error) < 0) {
 		return -1;
 	}
@@ -514,6 +523,10 @@ static void on_reader_closed(void *arg)
 	struct daemon *daemon = arg;
 
 	daemon->reader = NULL;
+	if (daemon->alerts) {
+		alert_sender_close(daemon->alerts, on_part_closed, daemon);
+		daemon->alerts = NULL;
+	}
 	if (daemon->state) {
 		state_close(daemon->state);
 		daemon->state = NULL;

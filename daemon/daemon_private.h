@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <uv.h>
 
+#include "daemon/alert_send.h"
 #include "daemon/api.h"
 #include "daemon/coverage.h"
 #include "daemon/daemon.h"
@@ -49,6 +50,7 @@ struct daemon {
 	struct runner *runner;
 	struct schedule *schedule;
 	struct report *report;
+	struct alert_sender *alerts; /* NULL with `once` */
 	struct httpd *httpd;
 	struct api api;
 	struct report_now now;
@@ -108,3 +110,7 @@ int daemon_listen(struct daemon *daemon, struct error *error);
 
 /* daemon_metrics.c */
 void daemon_metrics(void *arg, struct buffer *text);
+
+/* daemon_alerts.c */
+int daemon_open_alerts(struct daemon *daemon);
+void daemon_look(struct daemon *daemon); /* whether something needs a person */

@@ -32,6 +32,7 @@ struct fetch_progress {
 	 */
 	const char *waiting;
 	uint64_t until_ms;
+	unsigned n_failures; /* of the present request, one after the other */
 	const struct error *trouble; /* why the last answer was not taken; NULL: it was */
 	bool sort_ignored, key_limited;
 	unsigned resumed; /* pages taken over from a process that was interrupted */

@@ -40,6 +40,7 @@ void fetch_tell(struct fetch *fetch)
 		.pass = proof_pass(fetch->proof),
 		.waiting = fetch->waiting,
 		.until_ms = fetch->until_ms,
+		.n_failures = fetch->n_failures,
 		.trouble = error_is_set(&fetch->trouble) ? &fetch->trouble : NULL,
 		.sort_ignored = fetch->result.sort_ignored,
 		.key_limited = fetch->result.key_limited,

@@ -258,6 +258,10 @@ void metrics_text(const struct metrics *metrics, struct buffer *out)
 		metrics->database_up);
 	gauge(out, "ogdsync_lease_held", "1 when this daemon is the one that may write.",
 		metrics->lease_held);
+	gauge(out, "ogdsync_alerts_firing", "Alerts that fire.", metrics->n_alerts);
+	counter(out, "ogdsync_alert_failures_total",
+		"Messages of alerts that the webhook or the database did not take.",
+		metrics->n_send_failures);
 	counter(out, "ogdsync_log_dropped_lines_total",
 		"Lines of the log that nobody took in time.", metrics->n_log_dropped);
 	process(&metrics->process, out);

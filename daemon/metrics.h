@@ -50,6 +50,8 @@ struct metrics {
 		uint64_t bytes, unloaded_bytes, limit_bytes; /* limit 0: none */
 		unsigned n_part, n_ready, n_loaded, n_damaged;
 	} spool;
+	unsigned n_alerts;        /* that fire */
+	uint64_t n_send_failures; /* of their messages */
 	uint64_t n_log_dropped;
 	struct metrics_process process;
 };

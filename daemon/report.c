@@ -43,7 +43,8 @@ int report_new(struct config *config, const struct clock *clock, struct report *
 	report->metrics_datasets = calloc(config->n_datasets + 1, sizeof(*report->metrics_datasets));
 	report->coverage = calloc(config->n_datasets + 1, sizeof(*report->coverage));
 	if (!report->sources || !report->doc_sources || !report->doc_datasets || !report->newest ||
-		!report->metrics_sources || !report->metrics_datasets || !report->coverage) {
+		!report->metrics_sources || !report->metrics_datasets || !report->coverage ||
+		alerts_init(&report->alerts, config) < 0) {
 		report_free(report);
 		return -ENOMEM;
 	}
@@ -74,6 +75,7 @@ struct report *report_free(struct report *report)
 	free(report->metrics_sources);
 	free(report->metrics_datasets);
 	free(report->coverage);
+	alerts_fini(&report->alerts);
 	free(report);
 	return NULL;
 }
@@ -172,29 +174,29 @@ void report_started(struct report *report, const struct run_info *run)
 {
 	report_log_started(run);
 	report_count_started(report, run);
-	report->trouble[0] = '\0';
 	take_progress(report, run);
 }
 
 void report_progress(struct report *report, const struct run_info *run)
 {
 	report_log_progress(report, run);
+	report_alert_progress(report, run);
 	take_progress(report, run);
 }
 
 void report_split(struct report *report, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, unsigned n_parts)
 {
+	(void)report;
 	report_log_split(run, slice, outcome, n_parts);
-	report->trouble[0] = '\0';
 }
 
 void report_fetched(struct report *report, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error)
 {
-	report_log_fetched(run, slice, outcome, error);
+	report_log_fetched(report, run, slice, outcome, error);
+	report_alert_fetched(report, run, outcome);
 	report->status.running.run = 0;
-	report->trouble[0] = '\0';
 }
 
 void report_spooled(struct report *report, const struct run_info *run)
@@ -223,6 +225,7 @@ void report_ended(struct report *report, const struct run_info *run)
 		report->status.running.run = 0;
 	}
 	report_count_ended(report, run);
+	report_alert_ended(report, run);
 	report_systemd(report);
 }
 

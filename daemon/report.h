@@ -7,6 +7,7 @@
  * nothing. Owned by the daemon.
  */
 
+#include "daemon/alert.h"
 #include "daemon/config.h"
 #include "daemon/coverage.h"
 #include "daemon/lease.h"
@@ -55,6 +56,19 @@ void report_lease(struct report *report, const struct lease_status *lease);
 
 /* state.json could not be read (`fresh`), or was written; NULL: well. */
 void report_state(struct report *report, bool fresh, const struct error *error);
+
+/* ---- what needs a person ---- */
+
+/* Look whether something does; log what begins or is over. True: it changed. */
+bool report_look(struct report *report, bool breaker_open, const struct spool_stats *spool);
+
+/* Borrowed as long as the report lives; told[] is changed by who tells. */
+struct alerts *report_alerts(struct report *report);
+
+/* A message was taken, or not. */
+void report_sent(struct report *report, enum alert_channel channel, const struct error *error);
+
+/* ---- the document ---- */
 
 /* What only others know, filled in by the daemon before each use of the document. */
 struct report_now {

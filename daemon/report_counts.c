@@ -11,7 +11,7 @@
 
 #include "lib/scrub.h"
 
-static struct source_report *source_of(struct report *report, const struct source *source)
+struct source_report *report_source(struct report *report, const struct source *source)
 {
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		if (strcmp(report->sources[i].source->label, source->label) == 0) {
@@ -52,6 +52,7 @@ static void restore_counts(const struct state_counts *from, struct status_counts
 
 void report_restore(struct report *report, const struct state_doc *doc)
 {
+	alerts_copy(&report->alerts, &doc->alerts);
 	restore_counts(&doc->counts, &report->status.counts, &report->last);
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		restore_counts(&doc->sources[i].counts, &report->sources[i].counts,
@@ -80,6 +81,7 @@ bool report_save(const struct report *report, struct state_doc *doc)
 {
 	bool newer = false;
 
+	alerts_copy(&doc->alerts, &report->alerts);
 	save_counts(&report->status.counts, &doc->counts);
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		save_counts(&report->sources[i].counts, &doc->sources[i].counts);
@@ -135,27 +137,27 @@ static void count_end(struct status_counts *counts, const struct run_info *run,
 
 void report_count_started(struct report *report, const struct run_info *run)
 {
-	struct source_report *source = source_of(report, run->source);
+	struct source_report *source = report_source(report, run->source);
 
 	if (source) {
 		source->tally.attempt_us = run->started_us;
 	}
 }
 
-/* A canceled run says nothing of how the source does. */
-static void tally_end(struct source_counts *tally, enum run_state state)
+/* A canceled run says nothing of how the source does, nor one that heals and finds nothing. */
+static void tally_end(struct source_counts *tally, const struct run_info *run)
 {
-	tally->runs[state]++;
-	if (state == RUN_SUCCESS) {
+	tally->runs[run->state]++;
+	if (run->state == RUN_SUCCESS) {
 		tally->n_unsuccessful = 0;
-	} else if (state != RUN_CANCELED) {
+	} else if (run->state != RUN_CANCELED && !run->heals) {
 		tally->n_unsuccessful++;
 	}
 }
 
 void report_count_ended(struct report *report, const struct run_info *run)
 {
-	struct source_report *source = source_of(report, run->source);
+	struct source_report *source = report_source(report, run->source);
 
 	keep_sync(&report->last, run, run->finished_us);
 	count_end(&report->status.counts, run, &report->last);
@@ -163,7 +165,7 @@ void report_count_ended(struct report *report, const struct run_info *run)
 	if (source) {
 		keep_sync(&source->last, run, run->finished_us);
 		count_end(&source->counts, run, &source->last);
-		tally_end(&source->tally, run->state);
+		tally_end(&source->tally, run);
 	}
 }
 
@@ -171,7 +173,7 @@ void report_count_ended(struct report *report, const struct run_info *run)
 void report_count_spooled(struct report *report, const struct run_info *run,
 	const struct error *why)
 {
-	struct source_report *source = source_of(report, run->source);
+	struct source_report *source = report_source(report, run->source);
 	int64_t now_us = clock_wall_us(report->clock);
 	struct run_info waiting = *run;
 
@@ -199,7 +201,7 @@ static void tally_rows(struct source_counts *tally, const struct load_result *re
 /* Rows of a slice that had been committed before were counted then. */
 void report_count_loaded(struct report *report, const struct load_result *result)
 {
-	struct source_report *source = source_of(report, config_source(report->config,
+	struct source_report *source = report_source(report, config_source(report->config,
 		result->header.dataset, result->header.source));
 
 	for (unsigned d = 0; d < report->config->n_datasets; d++) {

@@ -3,15 +3,14 @@
  *
  * Levels as lib/log.h has them: a run that is lost is an ERROR, one that is less than a success a
  * WARNING, one line of INFO for each run and slice. What repeats while something is down is said when
- * it begins, at every FAILURES_PER_LINE-th time, and when it is over.
+ * it begins, at every REPORT_FAILURES_PER_LINE-th time, and when it is over (lib/repeat.h). A run that is
+ * lost is said each time.
  */
 
 #include "daemon/report_private.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { FAILURES_PER_LINE = 60 };
 
 static void run_context(struct log *log, const struct run_info *run)
 {
@@ -56,17 +55,38 @@ static void tell_once(struct told *told, const struct log *log, const struct run
 	told->key_limited |= progress->key_limited;
 }
 
-void report_log_progress(struct report *report, const struct run_info *run)
+/* The same failure is told of many times while we wait; its number says which are news. */
+static void log_trouble(struct source_report *source, const struct log *log,
+	const struct run_info *run)
 {
 	const struct error *trouble = run->progress.trouble;
+	unsigned n = run->progress.n_failures, n_over;
+
+	if (!trouble) {
+		n_over = run->progress.page > 0 ? repeat_over(&source->trouble) : 0;
+		if (n_over > 0) {
+			log_info(log, "fetch.recovered", f_str("slice", run->slice),
+				f_u64("after_failures", n_over));
+		}
+	} else if (n != source->n_seen || strcmp(trouble->code, source->trouble.code) != 0) {
+		if (repeat_failed(&source->trouble, trouble->code, REPORT_FAILURES_PER_LINE)) {
+			log_warning(log, "fetch.retry", f_str("slice", run->slice),
+				f_str("code", trouble->code), f_u64("failures", source->trouble.n),
+				f_msg(trouble->text));
+		}
+	}
+	source->n_seen = n;
+}
+
+void report_log_progress(struct report *report, const struct run_info *run)
+{
+	struct source_report *source = report_source(report, run->source);
 	struct log log;
 
 	run_context(&log, run);
 	tell_once(&report->told, &log, run);
-	if (trouble && strcmp(trouble->text, report->trouble) != 0) {
-		snprintf(report->trouble, sizeof(report->trouble), "%s", trouble->text);
-		log_warning(&log, "fetch.retry", f_str("slice", run->slice),
-			f_str("code", trouble->code), f_msg(trouble->text));
+	if (source) {
+		log_trouble(source, &log, run);
 	}
 	log_debug(&log, "fetch.page", f_u64("page", run->progress.page),
 		f_u64("rows", run->progress.rows), f_i64("total", run->progress.total));
@@ -83,19 +103,36 @@ void report_log_split(const struct run_info *run, const char *slice,
 		f_msg(outcome->text));
 }
 
-void report_log_fetched(const struct run_info *run, const char *slice,
+/* A portal that is down fails all slices of a run, one after the other. */
+static void log_lost(struct repeat *lost, const struct log *log, const char *slice,
+	const char *code, const char *text)
+{
+	if (!lost || repeat_failed(lost, code, REPORT_FAILURES_PER_LINE)) {
+		log_error(log, "fetch.failed", f_str("slice", slice), f_str("code", code),
+			f_u64("failures", lost ? lost->n : 1), f_msg(text));
+	}
+}
+
+void report_log_fetched(struct report *report, const struct run_info *run, const char *slice,
 	const struct spool_outcome *outcome, const struct error *error)
 {
+	struct source_report *source = report_source(report, run->source);
 	struct log log;
 
 	run_context(&log, run);
 	if (error && error->class == ERROR_CANCELED) {
 		log_notice(&log, "fetch.canceled", f_str("slice", slice), f_msg(error->text));
-	} else if (error || outcome->state == SLICE_FAILED) {
-		log_error(&log, "fetch.failed", f_str("slice", slice),
-			f_str("code", error ? error->code : outcome->reason),
-			f_msg(error ? error->text : outcome->text));
-	} else if (outcome->state != SLICE_PROVEN) {
+		return;
+	}
+	if (error || outcome->state == SLICE_FAILED) {
+		log_lost(source ? &source->lost : NULL, &log, slice,
+			error ? error->code : outcome->reason, error ? error->text : outcome->text);
+		return;
+	}
+	if (source) {
+		(void)repeat_over(&source->lost);
+	}
+	if (outcome->state != SLICE_PROVEN) {
 		log_warning(&log, "fetch.done", f_str("slice", slice),
 			f_str("state", slice_state_name(outcome->state)),
 			f_str("code", outcome->reason), f_u64("rows", outcome->received),
@@ -134,13 +171,13 @@ void report_log_ended(const struct run_info *run)
 		f_str("msg", run->error ? run->error->text : NULL));
 }
 
-static void log_recovered(struct report *report)
+static void log_load_recovered(struct repeat *trouble)
 {
-	if (report->load_trouble.n > 0) {
-		log_notice(NULL, "load.recovered",
-			f_u64("after_failures", report->load_trouble.n));
+	unsigned n = repeat_over(trouble);
+
+	if (n > 0) {
+		log_notice(NULL, "load.recovered", f_u64("after_failures", n));
 	}
-	report->load_trouble = (struct trouble){.n = 0};
 }
 
 void report_log_loaded(struct report *report, const struct load_result *result,
@@ -159,7 +196,7 @@ void report_log_loaded(struct report *report, const struct load_result *result,
 			f_msg(error->text));
 		return;
 	}
-	log_recovered(report);
+	log_load_recovered(&report->load_trouble);
 	if (result->already) {
 		log_debug(&log, "load.already", f_str("uuid", result->header.uuid));
 		return;
@@ -184,34 +221,24 @@ static const char *kind_of(const struct error *error)
 	return gone ? "connection" : error->code;
 }
 
-/* Whether this one is to be said. */
-static bool is_news(struct trouble *trouble, const struct error *error)
-{
-	if (strcmp(trouble->kind, kind_of(error)) != 0) {
-		snprintf(trouble->kind, sizeof(trouble->kind), "%s", kind_of(error));
-		trouble->n_alike = 0;
-	}
-	trouble->n++;
-	return trouble->n_alike++ % FAILURES_PER_LINE == 0;
-}
-
 void report_retry(struct report *report, const char *uuid, const struct error *error)
 {
-	if (is_news(&report->load_trouble, error)) {
+	struct repeat *trouble = &report->load_trouble;
+
+	if (repeat_failed(trouble, kind_of(error), REPORT_FAILURES_PER_LINE)) {
 		log_warning(NULL, "load.retry", f_str("uuid", uuid[0] ? uuid : NULL),
-			f_str("code", error->code), f_u64("failures", report->load_trouble.n),
+			f_str("code", error->code), f_u64("failures", trouble->n),
 			f_msg(error->text));
 	}
 }
 
 void report_log_database(struct report *report, enum loader_state state, const struct error *error)
 {
-	struct trouble *trouble = &report->database_trouble;
+	struct repeat *trouble = &report->database_trouble;
 
 	if (state == LOADER_UP) {
-		log_notice(NULL, "database.up", f_u64("after_failures", trouble->n));
-		*trouble = (struct trouble){.n = 0};
-	} else if (is_news(trouble, error)) {
+		log_notice(NULL, "database.up", f_u64("after_failures", repeat_over(trouble)));
+	} else if (repeat_failed(trouble, kind_of(error), REPORT_FAILURES_PER_LINE)) {
 		log_warning(NULL, state == LOADER_SCHEMA ? "database.schema" : "database.down",
 			f_str("code", error->code), f_u64("failures", trouble->n),
 			f_msg(error->text));
@@ -247,16 +274,19 @@ static void report_state_read(const struct error *error)
 
 void report_state(struct report *report, bool fresh, const struct error *error)
 {
+	unsigned n;
+
 	if (fresh) {
 		report_state_read(error);
-	} else if (!error) {
-		if (report->n_state_errors > 0) {
-			log_notice(NULL, "state.written",
-				f_u64("after_failures", report->n_state_errors));
+	} else if (error) {
+		if (repeat_failed(&report->state_trouble, error->code, REPORT_FAILURES_PER_LINE)) {
+			log_warning(NULL, "state.unwritten", f_str("code", error->code),
+				f_msg(error->text));
 		}
-		report->n_state_errors = 0;
-	} else if (report->n_state_errors++ % FAILURES_PER_LINE == 0) {
-		log_warning(NULL, "state.unwritten", f_str("code", error->code),
-			f_msg(error->text));
+	} else {
+		n = repeat_over(&report->state_trouble);
+		if (n > 0) {
+			log_notice(NULL, "state.written", f_u64("after_failures", n));
+		}
 	}
 }

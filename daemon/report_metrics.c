@@ -33,6 +33,8 @@ void report_metrics(struct report *report, struct metrics *metrics)
 	metrics->datasets = report->metrics_datasets;
 	metrics->n_datasets = report->config->n_datasets;
 	metrics->run_seconds = &report->run_seconds;
+	metrics->n_alerts = alerts_firing(&report->alerts);
+	metrics->n_send_failures = report->n_send_failures;
 	metrics->running = report->status.running.run != 0;
 	metrics->database_up = report->status.database.state == STATUS_DATABASE_UP;
 	metrics->lease_held = report->status.lease.state == STATUS_LEASE_HOLDER;

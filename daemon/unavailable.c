@@ -10,9 +10,6 @@ void config_unavailable(const struct config *config, unavailable_fn visit, void 
 {
 	const uint64_t history_ms = (uint64_t)DEFAULT_HISTORY_DAYS * 86400 * 1000;
 
-	if (config->alerts.webhook) {
-		visit(arg, "alerts.webhook", "no message is sent");
-	}
 	if (config->history.runs_ms != history_ms || config->history.quarantine_ms != history_ms ||
 		config->history.revisions_ms != UINT64_MAX) {
 		visit(arg, "history", "nothing is ever deleted");
