@@ -7,7 +7,6 @@
 
 #include "cli/commands.h"
 #include "daemon/config.h"
-#include "daemon/unavailable.h"
 #include "lib/exitcode.h"
 
 /* A line for each; the last one may say how many more there are. */
@@ -38,13 +37,6 @@ static int load(struct cli *cli, struct config **ret)
 		n_problems == 1 ? "" : "s");
 }
 
-static void print_unavailable(void *arg, const char *option, const char *effect)
-{
-	struct cli *cli = arg;
-
-	fprintf(cli->err, "ogdsync: %s is not available yet: %s\n", option, effect);
-}
-
 static int run_check(struct cli *cli)
 {
 	struct config *config;
@@ -57,7 +49,6 @@ static int run_check(struct cli *cli)
 	for (unsigned i = 0; i < config->n_datasets; i++) {
 		n_sources += config->datasets[i]->n_sources;
 	}
-	config_unavailable(config, print_unavailable, cli);
 	fprintf(cli->out, "%s: OK, %u dataset%s with %u source%s\n", config->file,
 		config->n_datasets, config->n_datasets == 1 ? "" : "s", n_sources,
 		n_sources == 1 ? "" : "s");

@@ -150,6 +150,9 @@ static void on_loader_idle(void *arg)
 		daemon_heal_soon(daemon); /* now the books have it all */
 	}
 	daemon_heal_look(daemon);
+	if (daemon->history) {
+		history_look(daemon->history);
+	}
 	daemon_check_once(daemon);
 }
 
@@ -300,6 +303,7 @@ static void on_tick(uv_timer_t *timer)
 	daemon_heal_look(daemon);
 	spool_prune(daemon->spool, now_us);
 	daemon_look(daemon);
+	history_look(daemon->history);
 	uv_timer_start(timer, on_tick, schedule_sleep_ms(daemon->schedule, now_us) + 1, 0);
 }
 
@@ -466,7 +470,8 @@ static int start(struct daemon *daemon, struct error *error)
 		start_stages(daemon, error) < 0) {
 		return -1;
 	}
-	if (!daemon->options.once && daemon_open_alerts(daemon) < 0) {
+	if (!daemon->options.once &&
+		(daemon_open_alerts(daemon) < 0 || daemon_open_history(daemon) < 0)) {
 		return error_no_memory(error, "daemon");
 	}
 	if (!daemon->options.once && daemon_listen(daemon, error) < 0) {
@@ -526,6 +531,10 @@ static void on_reader_closed(void *arg)
 	if (daemon->alerts) {
 		alert_sender_close(daemon->alerts, on_part_closed, daemon);
 		daemon->alerts = NULL;
+	}
+	if (daemon->history) {
+		history_close(daemon->history, on_part_closed, daemon);
+		daemon->history = NULL;
 	}
 	if (daemon->state) {
 		state_close(daemon->state);

@@ -14,6 +14,7 @@
 #include "daemon/api.h"
 #include "daemon/coverage.h"
 #include "daemon/daemon.h"
+#include "daemon/history.h"
 #include "daemon/loader.h"
 #include "daemon/portal.h"
 #include "daemon/reader.h"
@@ -51,6 +52,7 @@ struct daemon {
 	struct schedule *schedule;
 	struct report *report;
 	struct alert_sender *alerts; /* NULL with `once` */
+	struct history *history;     /* likewise */
 	struct httpd *httpd;
 	struct api api;
 	struct report_now now;
@@ -114,3 +116,6 @@ void daemon_metrics(void *arg, struct buffer *text);
 /* daemon_alerts.c */
 int daemon_open_alerts(struct daemon *daemon);
 void daemon_look(struct daemon *daemon); /* whether something needs a person */
+
+/* daemon_history.c */
+int daemon_open_history(struct daemon *daemon);

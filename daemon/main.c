@@ -17,7 +17,6 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/message_id.h"
-#include "daemon/unavailable.h"
 #include "lib/exitcode.h"
 #include "lib/log.h"
 #include "lib/scrub.h"
@@ -135,17 +134,6 @@ static int load_config(const char *file, struct config **ret)
 	return -1;
 }
 
-static void print_unavailable(void *arg, const char *option, const char *effect)
-{
-	fprintf(stderr, "%s: %s is not available yet: %s\n", (const char *)arg, option, effect);
-}
-
-static void log_unavailable(void *arg, const char *option, const char *effect)
-{
-	(void)arg;
-	log_warning(NULL, "config.unavailable", f_str("option", option), f_msg(effect));
-}
-
 static int open_log(const struct config *config, struct error *error)
 {
 	struct log_options options = {
@@ -172,7 +160,6 @@ static int run(struct config *config, const struct arguments *arguments)
 	tzset();
 	config_unset_secrets(config);
 	if (open_log(config, &error) == 0) {
-		config_unavailable(config, log_unavailable, NULL);
 		code = daemon_run(&options, &error);
 	}
 	if (error_is_set(&error)) {
@@ -199,7 +186,6 @@ int main(int argc, char **argv)
 	}
 	code = EXITCODE_OK;
 	if (arguments.check) {
-		config_unavailable(config, print_unavailable, config->file);
 		printf("%s: OK\n", config->file);
 	} else {
 		code = run(config, &arguments);

@@ -10,7 +10,6 @@ const struct log_message_id message_ids[] = {
 	{"alert.over", "da2342998996be40a375d59dfb89a2ce"},
 	{"config.refused", "304238e03c9f121c8bc4f541d57de449"},
 	{"config.reloaded", "16150d5786adaef89f3834147e44f651"},
-	{"config.unavailable", "ea390be2385f55651b13caddf32fc5cc"},
 	{"daemon.ready", "6f19941d75ed4a315f8d6537f49fd85f"},
 	{"daemon.stop_limit", "9b3d8a2403499a678ba2d4a47f4e0c6e"},
 	{"daemon.stopping", "1819bad27dab507c56b8dbe1fa4e3359"},

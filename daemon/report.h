@@ -9,6 +9,7 @@
 
 #include "daemon/alert.h"
 #include "daemon/config.h"
+#include "daemon/history.h"
 #include "daemon/coverage.h"
 #include "daemon/lease.h"
 #include "daemon/loader.h"
@@ -67,6 +68,10 @@ struct alerts *report_alerts(struct report *report);
 
 /* A message was taken, or not. */
 void report_sent(struct report *report, enum alert_channel channel, const struct error *error);
+
+/* Old books were deleted, or could not be. */
+void report_pruned(struct report *report, const struct history_counts *counts,
+	const struct error *error);
 
 /* ---- the document ---- */
 

@@ -290,3 +290,18 @@ void report_state(struct report *report, bool fresh, const struct error *error)
 		}
 	}
 }
+
+void report_pruned(struct report *report, const struct history_counts *counts,
+	const struct error *error)
+{
+	bool any = counts->runs + counts->quarantine + counts->revisions > 0;
+
+	(void)report;
+	if (error) {
+		log_warning(NULL, "history.failed", f_str("code", error->code), f_msg(error->text));
+	} else {
+		log_at(NULL, any ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "history.pruned",
+			f_u64("runs", counts->runs), f_u64("quarantine", counts->quarantine),
+			f_u64("revisions", counts->revisions));
+	}
+}
