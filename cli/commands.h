@@ -30,7 +30,8 @@
 	X(quarantine_show) \
 	X(quarantine_replay) \
 	X(quarantine_drop) \
-	X(rollback)
+	X(rollback) \
+	X(alert_test)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

@@ -109,3 +109,10 @@ char *alert_message(const struct alert *alert, const char *host, int64_t now_us)
 
 /* One that says it is a test. */
 char *alert_test_message(const char *host, int64_t now_us) must_check;
+
+/* How a test went: of a channel that is not configured `tried` is false. */
+struct alert_test_result {
+	bool tried[N_ALERT_CHANNELS];
+	struct error errors[N_ALERT_CHANNELS]; /* ERROR_NONE: it was taken */
+};
+typedef void (*alert_tested_fn)(void *arg, const struct alert_test_result *result);

@@ -36,17 +36,10 @@ void alert_sender_wake(struct alert_sender *sender);
 /* The channel may work again: do not wait for the end of its pause. */
 void alert_sender_retry(struct alert_sender *sender, enum alert_channel channel);
 
-/* How a test went: of a channel that is not configured `tried` is false. */
-struct alert_test_result {
-	bool tried[N_ALERT_CHANNELS];
-	struct error errors[N_ALERT_CHANNELS]; /* ERROR_NONE: it was taken */
-};
-
 /*
  * Send a message that says it is a test, once on each channel. on_done comes once; at once when there
  * is nobody to be told. -ENOMEM, and then it does not.
  */
-typedef void (*alert_tested_fn)(void *arg, const struct alert_test_result *result);
 int alert_sender_test(struct alert_sender *sender, alert_tested_fn on_done, void *arg) must_check;
 
 /* Tests on their way are answered with an error. */

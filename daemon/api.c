@@ -141,6 +141,7 @@ const struct httpd_route api_routes[] = {
 	{HTTPD_POST, "/sync/resume", api_on_resume},
 	{HTTPD_POST, "/sync/cancel", api_on_cancel},
 	{HTTPD_POST, "/sync/reload", api_on_reload},
+	{HTTPD_POST, "/sync/alert-test", api_on_alert_test},
 	{HTTPD_GET, "/sync/runs", api_on_runs},
 	{HTTPD_GET, "/sync/runs/*", api_on_run},
 	{HTTPD_GET, "/sync/quarantine", api_on_rejects},

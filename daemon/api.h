@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "daemon/alert.h"
 #include "daemon/config.h"
 #include "daemon/ledger.h"
 #include "daemon/ledger_read.h"
@@ -76,6 +77,8 @@ struct api_source {
 	const struct lease_status *(*lease)(void *arg);
 	/* Do what an operator asks for, now. */
 	void (*control)(void *arg, const struct api_command *command, struct api_outcome *ret);
+	/* Send a message that is a test; see alert_sender_test(). */
+	int (*alert_test)(void *arg, const char *who, alert_tested_fn on_done, void *done_arg);
 	bool (*run)(void *arg, int64_t id, struct api_run *ret); /* false: not known */
 	void *arg;
 };

@@ -40,6 +40,9 @@ void api_on_reload(void *arg, struct httpd_request *request);
 /* api_run.c: `"id":1,...`, without braces */
 void api_append_run(struct buffer *out, const struct api_run *run);
 
+/* api_alert.c */
+void api_on_alert_test(void *arg, struct httpd_request *request);
+
 /* api_ledger.c */
 void api_on_runs(void *arg, struct httpd_request *request);
 void api_on_run(void *arg, struct httpd_request *request);

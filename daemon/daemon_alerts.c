@@ -46,3 +46,11 @@ void daemon_look(struct daemon *daemon)
 		alert_sender_wake(daemon->alerts);
 	}
 }
+
+int daemon_test_alerts(void *arg, const char *who, alert_tested_fn on_done, void *done_arg)
+{
+	struct daemon *daemon = arg;
+
+	log_notice(NULL, "alert.test", f_str("by", who));
+	return alert_sender_test(daemon->alerts, on_done, done_arg);
+}

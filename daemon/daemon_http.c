@@ -105,6 +105,7 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.lend = lend,
 		.lease = get_lease,
 		.control = daemon_control,
+		.alert_test = daemon_test_alerts,
 		.run = daemon_find_run,
 		.arg = daemon,
 	};

@@ -115,6 +115,7 @@ void daemon_metrics(void *arg, struct buffer *text);
 
 /* daemon_alerts.c */
 int daemon_open_alerts(struct daemon *daemon);
+int daemon_test_alerts(void *arg, const char *who, alert_tested_fn on_done, void *done_arg);
 void daemon_look(struct daemon *daemon); /* whether something needs a person */
 
 /* daemon_history.c */

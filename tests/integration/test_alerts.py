@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import today, wait_until
+from harness import CONFIG, UNAVAILABLE, today, wait_until
 from prometheus import Metrics
 
 TOKEN = "xoxb-a-secret-of-the-webhook"
@@ -221,3 +221,40 @@ def test_notify_waits_for_the_database(alerting, portal):
             db.execute("LISTEN ogdsync")
             told = next(db.notifies())
             assert seen([json.loads(told.payload)]) == [("failing", "firing")]
+
+
+def test_a_test_says_whether_it_was_delivered(alerting, receiver):
+    alerting.configure(alerts={"notify_channel": "ogdsync"})
+    with alerting.connect() as db, alerting.start() as daemon:
+        db.execute("LISTEN ogdsync")
+        daemon.wait_status(lambda status: status["lease"]["state"] == "holder")
+        done = alerting.cli("alert", "test")
+        assert (done.code, done.out) == (0, "webhook: delivered\nnotify: delivered\n"), done
+        assert seen([json.loads(next(db.notifies()).payload), *receiver.taken()]) == [("test", "test")] * 2
+        receiver.answers = [404]
+        done = alerting.cli("alert", "test")
+        assert done.code == UNAVAILABLE, done
+        assert done.out == "webhook: not delivered: the webhook answered 404\nnotify: delivered\n"
+        receiver.answers = [404]
+        done = alerting.cli("alert", "test", "--json")
+        assert json.loads(done.out) == {
+            "webhook": {"delivered": False, "code": "http_404", "error": "the webhook answered 404"},
+            "notify": {"delivered": True, "code": None, "error": None}}
+        refused = daemon.get("/sync/alert-test", tcp=True, method="POST")
+        assert refused.status == 403 and len(receiver.requests) == 3
+        assert TOKEN not in daemon.log() + done.out + done.err
+
+
+def test_a_test_without_anybody_to_tell(alerting):
+    alerting.configure(alerts={"webhook": None})
+    with alerting.start():
+        done = alerting.cli("alert", "test")
+        assert done.code == CONFIG and "neither" in done.err, done
+
+
+def test_a_webhook_that_nobody_answers(alerting, receiver):
+    receiver.close()
+    with alerting.start():
+        done = alerting.cli("alert", "test")
+        assert done.code == UNAVAILABLE and done.out.startswith("webhook: not delivered: "), done
+        assert TOKEN not in done.out + done.err
