@@ -55,25 +55,31 @@ static void tell_once(struct told *told, const struct log *log, const struct run
 	told->key_limited |= progress->key_limited;
 }
 
+static void log_recovered(struct source_report *source, const struct log *log, const char *slice)
+{
+	unsigned n = repeat_over(&source->trouble);
+
+	if (n > 0) {
+		log_info(log, "fetch.recovered", f_str("slice", slice), f_u64("after_failures", n));
+	}
+}
+
 /* The same failure is told of many times while we wait; its number says which are news. */
 static void log_trouble(struct source_report *source, const struct log *log,
 	const struct run_info *run)
 {
 	const struct error *trouble = run->progress.trouble;
-	unsigned n = run->progress.n_failures, n_over;
+	unsigned n = run->progress.n_failures;
+	bool is_news = trouble &&
+		(n != source->n_seen || strcmp(trouble->code, source->trouble.code) != 0);
 
-	if (!trouble) {
-		n_over = run->progress.page > 0 ? repeat_over(&source->trouble) : 0;
-		if (n_over > 0) {
-			log_info(log, "fetch.recovered", f_str("slice", run->slice),
-				f_u64("after_failures", n_over));
-		}
-	} else if (n != source->n_seen || strcmp(trouble->code, source->trouble.code) != 0) {
-		if (repeat_failed(&source->trouble, trouble->code, REPORT_FAILURES_PER_LINE)) {
-			log_warning(log, "fetch.retry", f_str("slice", run->slice),
-				f_str("code", trouble->code), f_u64("failures", source->trouble.n),
-				f_msg(trouble->text));
-		}
+	if (is_news && repeat_failed(&source->trouble, trouble->code, REPORT_FAILURES_PER_LINE)) {
+		log_warning(log, "fetch.retry", f_str("slice", run->slice),
+			f_str("code", trouble->code), f_u64("failures", source->trouble.n),
+			f_msg(trouble->text));
+	}
+	if (!trouble && run->progress.page > 0) {
+		log_recovered(source, log, run->slice);
 	}
 	source->n_seen = n;
 }
@@ -131,6 +137,7 @@ void report_log_fetched(struct report *report, const struct run_info *run, const
 	}
 	if (source) {
 		(void)repeat_over(&source->lost);
+		log_recovered(source, &log, slice);
 	}
 	if (outcome->state != SLICE_PROVEN) {
 		log_warning(&log, "fetch.done", f_str("slice", slice),
@@ -201,7 +208,9 @@ void report_log_loaded(struct report *report, const struct load_result *result,
 		log_debug(&log, "load.already", f_str("uuid", result->header.uuid));
 		return;
 	}
-	log_info(&log, "load.done", f_str("slice", result->header.slice),
+	/* Of a failed slice only the attempt was booked, and fetch.failed has said it. */
+	log_at(&log, result->outcome.state == SLICE_FAILED ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		"load.done", f_str("slice", result->header.slice),
 		f_u64("received", result->counts.received),
 		f_u64("inserted", result->counts.inserted), f_u64("updated", result->counts.updated),
 		f_u64("unchanged", result->counts.unchanged),
