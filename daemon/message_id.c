@@ -17,6 +17,7 @@ const struct log_message_id message_ids[] = {
 	{"database.schema", "5636f6ac23cd6788e2b252f4111c713f"},
 	{"database.up", "7545311f034e9f9493393b577b730383"},
 	{"fetch.failed", "d667303e226dedc97d6be0eace3c80ca"},
+	{"history.failed", "abd76d770097759d67e4332f4388fcb9"},
 	{"lease.changed", "073fce1ffbdec27b8f5c2578ca0b6620"},
 	{"load.failed", "dde424380df4d395e31805b32ff194ae"},
 	{"load.retry", "91509b949a3a1efbc9a518ab9c4238d4"},
