@@ -148,6 +148,22 @@ void alerts_copy(struct alerts *to, const struct alerts *from)
 	memcpy(to->list, from->list, from->n * sizeof(*from->list));
 }
 
+void alerts_take_over(struct alerts *to, struct alerts *from)
+{
+	for (unsigned i = 0; i < to->n; i++) {
+		struct alert *alert = &to->list[i];
+		const struct alert *known =
+			alerts_find(from, alert->kind, alert->dataset, alert->source);
+		const char *dataset = alert->dataset, *source = alert->source;
+
+		if (known) {
+			*alert = *known;
+			alert->dataset = dataset;
+			alert->source = source;
+		}
+	}
+}
+
 unsigned alerts_firing(const struct alerts *alerts)
 {
 	unsigned n = 0;

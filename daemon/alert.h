@@ -66,6 +66,9 @@ struct alert *alerts_find(struct alerts *alerts, enum alert_kind kind, const cha
 /* Both were made from the same configuration. */
 void alerts_copy(struct alerts *to, const struct alerts *from);
 
+/* What `from`, of another configuration, knows of those that `to` has too. */
+void alerts_take_over(struct alerts *to, struct alerts *from);
+
 /* It holds, for the reason `text`, or does not. */
 void alert_set(struct alert *alert, bool holds, const char *text, int64_t now_us);
 

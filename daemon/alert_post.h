@@ -21,6 +21,9 @@ struct alert_post;
 int alert_post_new(uv_loop_t *loop, const struct config *config, struct reader *reader,
 	struct alert_post **ret) must_check; /* -errno */
 
+/* For the messages from now on; borrowed as the one before. */
+void alert_post_reconfigure(struct alert_post *post, const struct config *config);
+
 /* What is configured. */
 bool alert_post_has(const struct alert_post *post, enum alert_channel channel);
 
@@ -32,5 +35,8 @@ typedef void (*alert_sent_fn)(void *arg, const struct error *error);
 int alert_post_send(struct alert_post *post, enum alert_channel channel, const char *body,
 	alert_sent_fn on_sent, void *arg, struct error *error) must_check;
 
-/* What is on its way ends as canceled; the reader must be closed before. */
+/*
+ * What is on its way ends as canceled; the reader must be closed before. on_closed may come before this
+ * returns.
+ */
 void alert_post_close(struct alert_post *post, void (*on_closed)(void *arg), void *arg);

@@ -16,10 +16,12 @@
 #include "daemon/alert_send.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/slice.h"
 #include "lib/backoff.h"
 
 enum { HOST_BYTES = 65 };
@@ -31,8 +33,10 @@ struct channel {
 	enum alert_channel kind;
 	uv_timer_t timer; /* until the next try */
 	unsigned n_failed;
-	struct alert *alert; /* whose message is on its way, or NULL */
-	bool firing;         /* what the message says */
+	bool busy; /* a message is on its way; it says: */
+	enum alert_kind alert;
+	char dataset[SPOOL_NAME_BYTES], source[SPOOL_NAME_BYTES];
+	bool firing;
 };
 
 struct alert_sender {
@@ -72,17 +76,22 @@ static void try_later(struct channel *channel)
 static void settle(struct channel *channel, const struct error *error)
 {
 	struct alert_sender *sender = channel->sender;
-	struct alert *alert = channel->alert;
+	struct alert *alert;
 
-	channel->alert = NULL;
+	channel->busy = false;
 	if (sender->closing) {
 		return;
 	}
 	if (error) {
 		try_later(channel);
 	} else {
-		alert->told[channel->kind] = channel->firing;
 		channel->n_failed = 0;
+		alert = alerts_find(sender->options.alerts, channel->alert,
+			channel->dataset[0] ? channel->dataset : NULL,
+			channel->source[0] ? channel->source : NULL);
+		if (alert) { /* it may be configured no more */
+			alert->told[channel->kind] = channel->firing;
+		}
 	}
 	sender->options.on_sent(sender->options.arg, channel->kind, error);
 }
@@ -93,14 +102,23 @@ static void on_sent(void *arg, const struct error *error)
 	send_next(arg);
 }
 
-static void send_alert(struct channel *channel, struct alert *alert)
+static void keep_alert(struct channel *channel, const struct alert *alert)
+{
+	channel->busy = true;
+	channel->alert = alert->kind;
+	channel->firing = alert->firing;
+	snprintf(channel->dataset, sizeof(channel->dataset), "%s",
+		alert->dataset ? alert->dataset : "");
+	snprintf(channel->source, sizeof(channel->source), "%s", alert->source ? alert->source : "");
+}
+
+static void send_alert(struct channel *channel, const struct alert *alert)
 {
 	struct alert_sender *sender = channel->sender;
 	_cleanup_free_ char *body = alert_message(alert, sender->host, now_us(sender));
 	struct error error = {.class = ERROR_NONE};
 
-	channel->alert = alert;
-	channel->firing = alert->firing;
+	keep_alert(channel, alert);
 	if (!body) {
 		error_no_memory(&error, "alert");
 		settle(channel, &error);
@@ -113,9 +131,9 @@ static void send_alert(struct channel *channel, struct alert *alert)
 static void send_next(struct channel *channel)
 {
 	struct alert_sender *sender = channel->sender;
-	struct alert *alert;
+	const struct alert *alert;
 
-	if (sender->closing || channel->alert || uv_is_active((uv_handle_t *)&channel->timer) ||
+	if (sender->closing || channel->busy || uv_is_active((uv_handle_t *)&channel->timer) ||
 		!alert_post_has(sender->post, channel->kind)) {
 		return;
 	}
@@ -205,6 +223,13 @@ int alert_sender_test(struct alert_sender *sender, alert_tested_fn on_done, void
 }
 
 /* ---- begin and end ---- */
+
+void alert_sender_reconfigure(struct alert_sender *sender, struct config *config)
+{
+	alert_post_reconfigure(sender->post, config);
+	config_unref(sender->config);
+	sender->config = config_ref(config);
+}
 
 int alert_sender_new(const struct alert_sender_options *options, struct alert_sender **ret)
 {

@@ -30,6 +30,9 @@ struct alert_sender_options {
 int alert_sender_new(const struct alert_sender_options *options, struct alert_sender **ret)
 	must_check; /* -errno */
 
+/* For the messages from now on. The alerts are those of the new configuration by then. */
+void alert_sender_reconfigure(struct alert_sender *sender, struct config *config);
+
 /* The alerts changed. */
 void alert_sender_wake(struct alert_sender *sender);
 

@@ -141,6 +141,8 @@ static void take_rest(struct daemon *daemon, struct config *config, struct fresh
 	spool_reconfigure(daemon->spool, &spool);
 	reader_reconfigure(daemon->reader, config);
 	runner_reconfigure(daemon->runner, config);
+	alert_sender_reconfigure(daemon->alerts, config);
+	history_reconfigure(daemon->history, config);
 	schedule_free(daemon->schedule);
 	zone_free(daemon->zone);
 	daemon->schedule = take_ptr(fresh->schedule);

@@ -42,7 +42,8 @@ struct history {
 	uv_timer_t timer; /* the pause between batches */
 	unsigned step;
 	uint64_t not_before_ms;
-	bool busy; /* a batch is on its way, or a pause */
+	bool busy;     /* a batch is on its way, or a pause */
+	bool outdated; /* the batch that is on its way is of another configuration */
 	bool closing;
 	struct history_counts counts;
 	void (*on_closed)(void *arg);
@@ -139,6 +140,11 @@ static void on_batch(void *arg, const struct pg_result *result, const struct err
 	if (history->closing || (error && error->class == ERROR_CANCELED)) {
 		return; /* the end */
 	}
+	if (history->outdated) {
+		history->outdated = history->busy = false;
+		history_look(history);
+		return;
+	}
 	if (error) {
 		end_day(history, error);
 		return;
@@ -213,6 +219,16 @@ int history_new(const struct history_options *options, struct history **ret)
 	uv_timer_init(options->loop, &history->timer);
 	*ret = history;
 	return 0;
+}
+
+/* The datasets may be others. */
+void history_reconfigure(struct history *history, struct config *config)
+{
+	history->outdated = history->busy && !uv_is_active((uv_handle_t *)&history->timer);
+	history->step = STEP_RUNS;
+	history->not_before_ms = 0;
+	config_unref(history->config);
+	history->config = config_ref(config);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

@@ -37,6 +37,9 @@ struct history_options {
 
 int history_new(const struct history_options *options, struct history **ret) must_check; /* -errno */
 
+/* The work of the day begins anew. */
+void history_reconfigure(struct history *history, struct config *config);
+
 /* Begin, or go on, if it is time and we may. */
 void history_look(struct history *history);
 

@@ -95,14 +95,17 @@ static void take_source(struct source_report *to, const struct source_report *fr
 {
 	to->counts = from->counts;
 	to->tally = from->tally;
+	to->trouble = from->trouble;
+	to->lost = from->lost;
 	copy_sync(&to->last, &from->last);
 	if (from->counts.last.error == from->last.error) {
 		to->counts.last.error = to->last.error;
 	}
 }
 
-static void take_known(struct report *report, const struct report *old)
+static void take_known(struct report *report, struct report *old)
 {
+	alerts_take_over(&report->alerts, &old->alerts);
 	for (unsigned i = 0; i < report->n_sources; i++) {
 		for (unsigned k = 0; k < old->n_sources; k++) {
 			if (strcmp(report->sources[i].source->label,
@@ -147,6 +150,7 @@ int report_reconfigure(struct report *report, struct config *config)
 	SWAP(report->doc_datasets, other->doc_datasets);
 	SWAP(report->metrics_sources, other->metrics_sources);
 	SWAP(report->metrics_datasets, other->metrics_datasets);
+	SWAP(report->alerts, other->alerts);
 	report_free(other);
 	return 0;
 }

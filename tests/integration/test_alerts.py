@@ -258,3 +258,22 @@ def test_a_webhook_that_nobody_answers(alerting, receiver):
         done = alerting.cli("alert", "test")
         assert done.code == UNAVAILABLE and done.out.startswith("webhook: not delivered: "), done
         assert TOKEN not in done.out + done.err
+
+
+def test_a_reload_keeps_what_was_told(alerting, portal, receiver):
+    portal.control(faults=[{"kind": "502"}])
+    with contextlib.closing(Receiver()) as other, alerting.start() as daemon:
+        run(daemon, 1)
+        run(daemon, 2)
+        receiver.wait(1)
+        alerting.variables["HOOK"] = ""  # the daemon keeps what it was started with
+        alerting.configure(alerts={"webhook": other.url, "after_failures": 5})
+        assert alerting.cli("reload", "--wait").code == 0
+        run(daemon, 3)
+        assert alerting.cli("alert", "test").out.startswith("webhook: delivered")
+        assert set(seen(other.wait(2))) == {("test", "test"), ("failing", "over")}, "three failures are none any more"
+        run(daemon, 4)
+        run(daemon, 5)
+        assert seen(other.wait(3))[2:] == [("failing", "firing")]
+        assert len(receiver.requests) == 1
+        assert TOKEN not in daemon.log()
