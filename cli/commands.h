@@ -31,7 +31,9 @@
 	X(quarantine_replay) \
 	X(quarantine_drop) \
 	X(rollback) \
-	X(alert_test)
+	X(alert_test) \
+	X(lookup_similar) \
+	X(lookup_join)
 /* clang-format on */
 
 #define COMMAND_DECLARE(name) extern const struct command command_##name;

@@ -41,6 +41,7 @@ struct lookup_def {
 	char *table;  /* "market" */
 	unsigned *columns; /* indexes into dataset->columns */
 	unsigned n_columns;
+	uint64_t inactive_after_ms; /* a name not seen for so long is inactive; 0: never */
 };
 
 /* A column of the fact table as stored, in the order in which rows are written and read. */

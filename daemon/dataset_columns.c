@@ -221,12 +221,26 @@ static void read_lookup_table(
 	dataset_read_table(reader, node, &lookup->schema, &lookup->table);
 }
 
+static bool is_never_inactive(const void *base)
+{
+	return ((const struct lookup_def *)base)->inactive_after_ms == 0;
+}
+
+/* The first two are read and written by hand. */
+enum { LOOKUP_TABLE, LOOKUP_COLUMNS, LOOKUP_PLAIN };
+
 static const struct option_def lookup_options[] = {
-	{.name = "table",
+	[LOOKUP_TABLE] = {.name = "table",
 		.type = OPTION_SPECIAL,
 		.flags = OPTION_REQUIRED,
 		.read = read_lookup_table},
-	{.name = "columns", .type = OPTION_SPECIAL, .flags = OPTION_REQUIRED},
+	[LOOKUP_COLUMNS] = {.name = "columns", .type = OPTION_SPECIAL, .flags = OPTION_REQUIRED},
+	[LOOKUP_PLAIN] = {.name = "inactive_after",
+		.type = OPTION_DURATION,
+		.flags = OPTION_NULLABLE,
+		.at = offsetof(struct lookup_def, inactive_after_ms),
+		.min = 86400000,
+		.left_out = is_never_inactive},
 	{0},
 };
 
@@ -314,6 +328,7 @@ void dataset_write_lookups(struct outline *out, const char *name, const void *ba
 		outline_open(out, lookup->name);
 		dataset_write_table(out, "table", lookup->schema, lookup->table);
 		write_names(out, "columns", dataset, lookup->columns, lookup->n_columns);
+		options_write(out, &lookup_options[LOOKUP_PLAIN], lookup);
 		outline_close(out);
 	}
 	outline_close(out);

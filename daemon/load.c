@@ -245,10 +245,12 @@ static void on_end_closed(uv_handle_t *handle)
 {
 	struct load *load = container_of((uv_idle_t *)handle, struct load, end);
 	struct load_result result = load->result;
+	_cleanup_free_ struct renames *renames = load->renames;
 	struct error error = load->error;
 	load_done_fn on_done = load->on_done;
 	void *arg = load->arg;
 
+	result.renames = renames;
 	load_free(load); /* first, so that a load which on_done starts does not need the memory twice */
 	on_done(arg, &result, error_is_set(&error) ? &error : NULL);
 }
@@ -263,6 +265,7 @@ static enum step step_done(struct load *load)
 	if (error_is_set(&load->error) || load->result.already) {
 		lookup_rollback(load->options.lookups);
 	} else {
+		load->renames = rename_find(load_dataset(load), load->options.lookups);
 		lookup_commit(load->options.lookups);
 	}
 	uv_close((uv_handle_t *)&load->end, on_end_closed);
@@ -294,6 +297,7 @@ static enum step (*const steps[N_LOAD_STATES])(struct load *) = {
 	[LOAD_VANISH] = load_step_vanish,
 	[LOAD_VANISHED] = load_step_vanished,
 	[LOAD_SEEN] = load_step_seen,
+	[LOAD_INACTIVE] = load_step_inactive,
 	[LOAD_RUN] = load_step_run,
 	[LOAD_SLICE] = load_step_slice,
 	[LOAD_COVER] = load_step_cover,

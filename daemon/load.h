@@ -13,6 +13,7 @@
 
 #include "daemon/ledger.h"
 #include "daemon/lookup.h"
+#include "daemon/rename.h"
 #include "daemon/spool.h"
 #include "lib/clock.h"
 #include "lib/pg.h"
@@ -66,6 +67,7 @@ struct load_result {
 	bool already;       /* it had been committed before */
 	int32_t newest_day; /* of its rows; INT32_MIN: none */
 	uint64_t took_ms;
+	const struct renames *renames; /* or NULL; borrowed until on_done returns */
 };
 
 /*

@@ -29,7 +29,8 @@ enum step load_step_seen(struct load *load)
 	unsigned n;
 
 	if (load->lookup == load_dataset(load)->n_lookups) {
-		return load_enter(load, LOAD_RUN);
+		load->lookup = 0;
+		return load_enter(load, LOAD_INACTIVE);
 	}
 	buffer_clear(&load->sql);
 	lookup_seen_sql(load->options.lookups, load->lookup, &load->sql);
@@ -46,6 +47,23 @@ enum step load_step_seen(struct load *load)
 	}
 	load->lookup += n == 0;
 	return n > 0 ? STEP_WAIT : STEP_GO;
+}
+
+enum step load_step_inactive(struct load *load)
+{
+	if (load->lookup == load_dataset(load)->n_lookups) {
+		return load_enter(load, LOAD_RUN);
+	}
+	buffer_clear(&load->sql);
+	if (!lookup_inactive_sql(load->options.lookups, load->lookup, &load->sql)) {
+		load->lookup++;
+		return STEP_GO;
+	}
+	if (buffer_failed(&load->sql)) {
+		return load_no_memory(load);
+	}
+	pg_query(load->options.pg, buffer_str(&load->sql), NULL, 0, on_seen, load);
+	return STEP_WAIT;
 }
 
 enum step load_step_run(struct load *load)

@@ -41,6 +41,7 @@ enum load_state {
 	LOAD_VANISH,
 	LOAD_VANISHED,
 	LOAD_SEEN,
+	LOAD_INACTIVE,
 	LOAD_RUN,
 	LOAD_SLICE,
 	LOAD_COVER,
@@ -79,6 +80,7 @@ struct load {
 	uint32_t batch_rows, cursor;  /* in the batch's outputs */
 	bool known_begun;             /* the COPY of the stored rows has sent its header */
 	uint32_t sent;                /* rows of the present UPDATE */
+	struct renames *renames; /* at the end */
 	struct day_range *partitions;
 	unsigned n_partitions;
 	struct buffer last_key;       /* of the portion before, as a packed row: load_deactivate.c */
@@ -152,6 +154,7 @@ enum step load_step_vanish(struct load *load);
 enum step load_step_vanished(struct load *load);
 
 enum step load_step_seen(struct load *load);
+enum step load_step_inactive(struct load *load);
 enum step load_step_run(struct load *load);
 enum step load_step_slice(struct load *load);
 enum step load_step_cover(struct load *load);

@@ -35,7 +35,7 @@ struct lookup {
 	struct buffer names; /* keys, one after the other */
 	struct entry *entries;
 	uint32_t n_entries, size;
-	uint32_t n_wanted;
+	uint32_t n_wanted, n_pending;
 	struct buffer key; /* scratch */
 	struct buffer last; /* the key that was found last: rows often repeat it */
 	uint32_t last_slot;
@@ -256,6 +256,7 @@ int lookup_take_row(struct lookup_set *set, unsigned l, const struct field *fiel
 	if (entry->id == 0) {
 		entry->id = field_to_int4(fields[0]);
 		entry->pending = true;
+		lookup->n_pending++;
 		lookup->n_wanted -= entry->wanted;
 		entry->wanted = false;
 	}
@@ -292,6 +293,30 @@ int lookup_find(struct lookup_set *set, unsigned l, const struct field *row, int
 int32_t lookup_id(const struct lookup_set *set, unsigned l, uint32_t slot)
 {
 	return set->lookups[l].entries[slot].id;
+}
+
+uint32_t lookup_count(const struct lookup_set *set, unsigned l)
+{
+	return set->lookups[l].n_entries;
+}
+
+void lookup_names(const struct lookup_set *set, unsigned l, uint32_t slot, struct field *ret_names)
+{
+	const struct lookup *lookup = &set->lookups[l];
+
+	for (unsigned c = 0; c < lookup->def->n_columns; c++) {
+		ret_names[c] = key_field(lookup->names.data + lookup->entries[slot].name, c);
+	}
+}
+
+bool lookup_is_new(const struct lookup_set *set, unsigned l, uint32_t slot)
+{
+	return set->lookups[l].entries[slot].pending;
+}
+
+bool lookup_has_new(const struct lookup_set *set, unsigned l)
+{
+	return set->lookups[l].n_pending > 0;
 }
 
 unsigned lookup_wanted(const struct lookup_set *set, unsigned l)
@@ -396,9 +421,27 @@ void lookup_seen_sql(const struct lookup_set *set, unsigned l, struct buffer *sq
 	buffer_append_str(sql, "UPDATE ");
 	append_table(sql, def->schema, def->table, "");
 	buffer_append_str(sql, " t SET first_seen = least(t.first_seen, u.first),"
-			       " last_seen = greatest(t.last_seen, u.last), is_active = true"
+			       " last_seen = greatest(t.last_seen, u.last),"
+			       " is_active = t.is_active OR u.last > t.last_seen IS NOT FALSE"
 			       " FROM unnest($1::int[], $2::date[], $3::date[]) AS u(id, first, last)"
 			       " WHERE t.id = u.id");
+}
+
+/* Counted from the newest name, so that nothing fades while there is no data at all. */
+bool lookup_inactive_sql(const struct lookup_set *set, unsigned l, struct buffer *sql)
+{
+	const struct lookup_def *def = set->lookups[l].def;
+
+	if (def->inactive_after_ms == 0) {
+		return false;
+	}
+	buffer_append_str(sql, "UPDATE ");
+	append_table(sql, def->schema, def->table, "");
+	buffer_append_str(sql, " SET is_active = false WHERE is_active AND last_seen <"
+			       " (SELECT max(last_seen) FROM ");
+	append_table(sql, def->schema, def->table, "");
+	buffer_printf(sql, ") - %u", (unsigned)(def->inactive_after_ms / 86400000));
+	return true;
 }
 
 static bool moved(const struct entry *entry)
@@ -451,6 +494,7 @@ void lookup_commit(struct lookup_set *set)
 			entry->pending = false;
 			forget_seen(entry);
 		}
+		set->lookups[l].n_pending = 0;
 	}
 }
 
@@ -469,6 +513,6 @@ void lookup_rollback(struct lookup_set *set)
 			entry->wanted = false;
 			forget_seen(entry);
 		}
-		set->lookups[l].n_wanted = 0;
+		set->lookups[l].n_wanted = set->lookups[l].n_pending = 0;
 	}
 }

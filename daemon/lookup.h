@@ -56,6 +56,14 @@ int lookup_find(struct lookup_set *set, unsigned l, const struct field *row, int
 /* 0 when the database has not given one yet. */
 int32_t lookup_id(const struct lookup_set *set, unsigned l, uint32_t slot);
 
+/* How many slots there are, and the names of one; borrowed until the next that is made. */
+uint32_t lookup_count(const struct lookup_set *set, unsigned l);
+void lookup_names(const struct lookup_set *set, unsigned l, uint32_t slot, struct field *ret_names);
+
+/* Its id was given in the present transaction. */
+bool lookup_is_new(const struct lookup_set *set, unsigned l, uint32_t slot);
+bool lookup_has_new(const struct lookup_set *set, unsigned l); /* any */
+
 /* Names of `l` that rows of this load need and that have no id yet. */
 unsigned lookup_wanted(const struct lookup_set *set, unsigned l);
 
@@ -74,6 +82,9 @@ enum { LOOKUP_MAX_COLUMNS = 250 }; /* as many as a dataset may have */
  */
 void lookup_seen_sql(const struct lookup_set *set, unsigned l, struct buffer *sql);
 unsigned lookup_seen_arrays(const struct lookup_set *set, unsigned l, struct pgarray arrays[3]);
+
+/* The statement that makes names inactive which were not seen for long; false: none ever is. */
+bool lookup_inactive_sql(const struct lookup_set *set, unsigned l, struct buffer *sql);
 
 /* The transaction ended. */
 void lookup_commit(struct lookup_set *set);

@@ -9,6 +9,7 @@
 
 #include "daemon/report_private.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,9 +166,11 @@ void report_log_ended(const struct run_info *run)
 	enum log_level level = run->state == RUN_SUCCESS  ? LOG_LEVEL_INFO
 			       : run->state == RUN_FAILED ? LOG_LEVEL_ERROR
 							  : LOG_LEVEL_WARNING;
+	char renames[24];
 	struct log log;
 
 	run_context(&log, run);
+	snprintf(renames, sizeof(renames), "%" PRIu64, run->n_renames);
 	log_at(&log, level, run->state == RUN_FAILED ? "run.failed" : "run.done",
 		f_str("state", run_state_name(run->state)),
 		f_str("code", run->error ? run->error->code : NULL),
@@ -175,6 +178,7 @@ void report_log_ended(const struct run_info *run)
 		f_u64("received", counts->received), f_u64("inserted", counts->inserted),
 		f_u64("updated", counts->updated), f_u64("unchanged", counts->unchanged),
 		f_u64("duplicate", counts->duplicate), f_u64("quarantined", counts->quarantined),
+		f_str("similar_names", run->n_renames ? renames : NULL),
 		f_str("msg", run->error ? run->error->text : NULL));
 }
 
@@ -184,6 +188,24 @@ static void log_load_recovered(struct repeat *trouble)
 
 	if (n > 0) {
 		log_notice(NULL, "load.recovered", f_u64("after_failures", n));
+	}
+}
+
+/* What a person may want to join. */
+static void log_renames(const struct log *log, const struct renames *renames)
+{
+	for (unsigned i = 0; i < renames->n_list; i++) {
+		const struct rename *rename = &renames->list[i];
+
+		log_notice(log, "lookup.similar", f_str("lookup", rename->lookup),
+			f_i64("id", rename->id), f_str("name", rename->name),
+			f_i64("known_id", rename->known_id), f_str("known", rename->known),
+			f_str("why", similar_name(rename->similar)),
+			f_msg("a new name looks like a known one: see `ogdsync lookup join`"));
+	}
+	if (renames->n > renames->n_list) {
+		log_notice(log, "lookup.similar", f_u64("more", renames->n - renames->n_list),
+			f_msg("more new names look like known ones: see `ogdsync lookup similar`"));
 	}
 }
 
@@ -217,6 +239,9 @@ void report_log_loaded(struct report *report, const struct load_result *result,
 		f_u64("duplicate", result->counts.duplicate),
 		f_u64("quarantined", result->counts.quarantined),
 		f_u64("took_ms", result->took_ms));
+	if (result->renames) {
+		log_renames(&log, result->renames);
+	}
 }
 
 /* ---- what the runs need ---- */

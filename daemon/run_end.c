@@ -123,6 +123,7 @@ void run_take_result(struct run *run, struct slice *slice, const struct load_res
 		run_outcome_error(&result->outcome, &outcome); /* the load may think less of it */
 		run_keep_error(run, &outcome);
 		row_counts_add(&run->info.counts, &result->counts);
+		run->info.n_renames += result->renames ? result->renames->n : 0;
 		if (result->newest_day > run->info.newest_day) {
 			run->info.newest_day = result->newest_day;
 		}

@@ -24,6 +24,7 @@ struct run_info {
 	/* At the end: */
 	enum run_state state;
 	struct row_counts counts;
+	uint64_t n_renames;   /* names that came and look like known ones */
 	int32_t newest_day;   /* of its rows; INT32_MIN none */
 	const struct error *error; /* the first one; NULL for success */
 };

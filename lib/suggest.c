@@ -22,13 +22,14 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* Both at most MAX_LETTERS long. */
-static unsigned distance(const char *a, const char *b)
+unsigned suggest_distance(const char *a, size_t n_a, const char *b, size_t n_b)
 {
 	unsigned rows[3][MAX_LETTERS + 1];
 	unsigned *before = rows[0], *last = rows[1], *row = rows[2];
-	size_t n_a = strlen(a), n_b = strlen(b);
 
+	if (n_a > MAX_LETTERS || n_b > MAX_LETTERS) {
+		return UINT_MAX;
+	}
 	for (size_t j = 0; j <= n_b; j++) {
 		last[j] = (unsigned)j;
 	}
@@ -57,11 +58,8 @@ const char *suggest(const char *word, const char *const *words, unsigned n_words
 	unsigned least = (unsigned)(len / 3 > 0 ? len / 3 : 1) + 1;
 	const char *best = NULL;
 
-	if (len > MAX_LETTERS) {
-		return NULL;
-	}
 	for (unsigned i = 0; i < n_words; i++) {
-		unsigned d = strlen(words[i]) <= MAX_LETTERS ? distance(word, words[i]) : UINT_MAX;
+		unsigned d = suggest_distance(word, len, words[i], strlen(words[i]));
 
 		if (d < least) {
 			least = d;

@@ -19,7 +19,7 @@ def test_the_peak_of_a_page_of_50000_rows(make_site, pretty):
         site = make_site(portal)
         site.apply()
         site.live(page_size=ROWS)
-        site.configure(portal={"page_max": ROWS, "request_timeout": "60s"}, log={"level": "info"})
+        site.configure(portal={"page_max": ROWS, "request_timeout": "60s", "low_speed": "1KiB/60s"}, log={"level": "info"})
         with site.start() as daemon:
             idle = daemon.memory()
             daemon.wait_syncs(1, 90)

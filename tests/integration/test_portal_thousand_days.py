@@ -6,7 +6,7 @@ between, and in one world every day grows while it is read. A day that the ledge
 hold exactly what the simulator says the truth is; any other must be partial, hold part of the
 truth, and nothing else.
 
-By default 200 days; OGDSYNC_DAYS=1000 for all of them (less than a minute).
+By default 200 days; OGDSYNC_DAYS=1000 for all of them (two minutes).
 """
 
 import copy

@@ -279,6 +279,9 @@ static void test_dataset_problems(void **state)
 			"9:37: columns: a lookup is made of texts, and \"price\" is of type "
 			"numeric"},
 		{"dataset: d\ntable: s.t\n" COLUMNS "key: [day, l]\n"
+		 "lookups: {l: {table: s.l, columns: [state], inactive_after: 1h}}\n" SOURCE,
+			"8:61: inactive_after: expected at least 1d, found \"1h\""},
+		{"dataset: d\ntable: s.t\n" COLUMNS "key: [day, l]\n"
 		 "lookups: {l: {table: s.l, columns: [state]}, "
 		 "m: {table: s.m, columns: [state]}}\n" SOURCE,
 			"8:72: columns: \"state\" belongs to the lookup \"l\" already"},

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "daemon/lookup.h"
+#include "daemon/rename.h"
 #include "tests/helper/dataset.h"
 #include "tests/helper/row.h"
 
@@ -226,6 +227,60 @@ static void test_many(void **state)
 	assert_in_range(lookup_memory_bytes(rig->set), N * 20, N * 150);
 }
 
+/* "id known why, ..." of what the present transaction brought. */
+static void check_renames(struct rig *rig, const char *want)
+{
+	_cleanup_buffer_ struct buffer text = {0};
+	_cleanup_free_ struct renames *renames = rename_find(rig->config->datasets[0], rig->set);
+
+	for (unsigned i = 0; renames && i < renames->n_list; i++) {
+		const struct rename *rename = &renames->list[i];
+
+		buffer_printf(&text, "%s%s %d:%s %d:%s %s", i ? ", " : "", rename->lookup,
+			rename->id, rename->name, rename->known_id, rename->known,
+			similar_name(rename->similar));
+	}
+	assert_string_equal(buffer_str(&text), want);
+}
+
+static void test_renames(void **state)
+{
+	struct rig *rig = *state;
+
+	check_renames(rig, "");
+	take(rig, MARKET, "1 ~ ~ Kerala Aluva");
+	take(rig, MARKET, "2 ~ ~ Kerala Aluva_APMC");
+	check_renames(rig, ""); /* nothing was known */
+	lookup_commit(rig->set);
+	check_renames(rig, "");
+	find(rig, MARKET, "Keralam AluvaAPMC rice 1970-01-03 1 2"); /* has no id yet */
+	take(rig, MARKET, "3 ~ ~ Keralam Aluva");
+	take(rig, MARKET, "4 ~ ~ Kerala Kochi");
+	take(rig, COMMODITY, "1 ~ ~ Rice");
+	check_renames(rig, "market 3:Keralam / Aluva 2:Kerala / Aluva_APMC known");
+	lookup_rollback(rig->set);
+	check_renames(rig, "");
+	take(rig, COMMODITY, "1 ~ ~ Soyabeen");
+	lookup_commit(rig->set);
+	take(rig, COMMODITY, "2 ~ ~ Soyabean");
+	check_renames(rig, "commodity 2:Soyabean 1:Soyabeen spelling");
+	lookup_commit(rig->set);
+	check_renames(rig, "");
+}
+
+static void test_inactive(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_buffer_ struct buffer sql = {0};
+
+	assert_false(lookup_inactive_sql(rig->set, MARKET, &sql));
+	rig->config->datasets[0]->lookups[MARKET].inactive_after_ms = 90ull * 86400 * 1000;
+	assert_true(lookup_inactive_sql(rig->set, MARKET, &sql));
+	assert_string_equal(buffer_str(&sql),
+		"UPDATE \"m\".\"market\" SET is_active = false WHERE is_active AND last_seen <"
+		" (SELECT max(last_seen) FROM \"m\".\"market\") - 90");
+}
+
 #define lookup_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -236,6 +291,8 @@ int main(void)
 		lookup_test(test_dates),
 		lookup_test(test_roll_back),
 		lookup_test(test_many),
+		lookup_test(test_renames),
+		lookup_test(test_inactive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
