@@ -174,7 +174,7 @@ bool loader_is_idle(const struct loader *loader)
 	return TAILQ_EMPTY(&loader->queue) && loader->phase != PHASE_WORKING;
 }
 
-static void on_part_closed(struct loader *loader)
+void loader_part_closed(struct loader *loader)
 {
 	if (--loader->n_open == 0) {
 		loader->on_closed(loader->closed_arg);
@@ -184,12 +184,12 @@ static void on_part_closed(struct loader *loader)
 
 static void on_pg_closed(void *arg)
 {
-	on_part_closed(arg);
+	loader_part_closed(arg);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	on_part_closed(container_of((uv_timer_t *)handle, struct loader, timer));
+	loader_part_closed(container_of((uv_timer_t *)handle, struct loader, timer));
 }
 
 void loader_close_connections(struct loader *loader)
@@ -205,7 +205,7 @@ void loader_close(struct loader *loader, void (*on_closed)(void *arg), void *arg
 	loader->closing = true;
 	loader->on_closed = on_closed;
 	loader->closed_arg = arg;
-	loader->n_open = loader->owner ? 3 : 2;
+	loader->n_open = (loader->owner ? 3 : 2) + loader->n_marking;
 	uv_close((uv_handle_t *)&loader->timer, on_timer_closed);
 	if (loader->load) {
 		load_cancel(loader->load); /* its end closes the connections */

@@ -28,6 +28,7 @@ enum item_kind { ITEM_SLICE, ITEM_RUN, ITEM_OPEN_RUNS };
 
 struct item {
 	TAILQ_ENTRY(item) entry;
+	struct loader *loader; /* while the file is being renamed */
 	enum item_kind kind;
 	unsigned n_tries;
 	/* ITEM_SLICE */
@@ -67,11 +68,16 @@ struct loader {
 	struct load *load;
 	struct buffer fence; /* of the present load */
 	bool held; /* begins nothing */
+	unsigned n_marking; /* files on their way to .loaded */
 	bool closing;
-	unsigned n_open; /* handles and connections that closing waits for */
+	unsigned n_open; /* handles, connections and renames that closing waits for */
 	void (*on_closed)(void *arg);
 	void *closed_arg;
 };
+
+/* loader.c */
+/* One of those that closing waits for is gone. */
+void loader_part_closed(struct loader *loader);
 
 /* loader_connect.c */
 void loader_connect(struct loader *loader);

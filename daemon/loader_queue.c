@@ -59,6 +59,16 @@ static const char *keep(char *room, size_t size, const char *text)
 	return room;
 }
 
+static void put_aside(struct loader *loader, struct item *item)
+{
+	if (TAILQ_EMPTY(&loader->aside)) {
+		loader->aside_until_ms = uv_now(loader->options.loop) +
+			((uint64_t)ASIDE_MS << loader->n_aside_rounds);
+		loader->n_aside_rounds += loader->n_aside_rounds < ASIDE_DOUBLINGS;
+	}
+	TAILQ_INSERT_TAIL(&loader->aside, item, entry);
+}
+
 static void set_aside(struct loader *loader, const struct spool_header *header)
 {
 	struct item *item = TAILQ_FIRST(&loader->queue);
@@ -68,12 +78,7 @@ static void set_aside(struct loader *loader, const struct spool_header *header)
 	keep(item->source, sizeof(item->source), header->source);
 	keep(item->slice, sizeof(item->slice), header->slice);
 	TAILQ_REMOVE(&loader->queue, item, entry);
-	if (TAILQ_EMPTY(&loader->aside)) {
-		loader->aside_until_ms = uv_now(loader->options.loop) +
-			((uint64_t)ASIDE_MS << loader->n_aside_rounds);
-		loader->n_aside_rounds += loader->n_aside_rounds < ASIDE_DOUBLINGS;
-	}
-	TAILQ_INSERT_TAIL(&loader->aside, item, entry);
+	put_aside(loader, item);
 }
 
 void loader_requeue(struct loader *loader)
@@ -175,15 +180,50 @@ static bool is_given_up(const struct item *item, const struct error *error)
 	return item->canceled && error->class != ERROR_UNCERTAIN;
 }
 
+/* A file that keeps its name is taken again later: the ledger says then that it is loaded. */
+static void on_marked(void *arg, const struct error *error)
+{
+	struct item *item = arg;
+	struct loader *loader = item->loader;
+
+	loader->n_marking--;
+	if (error && !loader->closing) {
+		put_aside(loader, item);
+		loader->options.on_retry(loader->options.arg, item->uuid, error);
+		loader_wake(loader);
+		return;
+	}
+	free(item);
+	if (loader->closing) {
+		loader_part_closed(loader);
+	}
+}
+
+/* It is in the database. */
+static void settle_first(struct loader *loader)
+{
+	struct item *item = TAILQ_FIRST(&loader->queue);
+
+	TAILQ_REMOVE(&loader->queue, item, entry);
+	item->loader = loader;
+	/* If even the rename finds no memory, the next start looks. */
+	if (item->file == LOADER_LOADED ||
+		spool_mark_loaded(loader->options.spool, item->uuid, on_marked, item) < 0) {
+		free(item);
+		return;
+	}
+	loader->n_marking++;
+	loader->n_open += loader->closing;
+}
+
 static void on_loaded(void *arg, const struct load_result *result, const struct error *error)
 {
 	struct loader *loader = arg;
 	bool given_up = error && is_given_up(TAILQ_FIRST(&loader->queue), error);
 
 	loader->load = NULL;
-	if (!error && TAILQ_FIRST(&loader->queue)->file == LOADER_READY) {
-		/* If even the rename finds no memory, the ledger says at the next start that it is loaded. */
-		(void)!spool_mark_loaded(loader->options.spool, result->header.uuid, NULL, NULL);
+	if (!error) {
+		settle_first(loader);
 	}
 	if (loader->closing) {
 		loader_close_connections(loader);
@@ -199,8 +239,6 @@ static void on_loaded(void *arg, const struct load_result *result, const struct 
 		drop_first(loader);
 	} else if (error) {
 		set_aside(loader, &result->header);
-	} else {
-		drop_first(loader);
 	}
 	if (pg_is_connected(loader->pg)) {
 		loader_wait_ms(loader, 0);
@@ -244,6 +282,12 @@ static void start_load(struct loader *loader, const struct item *item)
 			options.dataset = options.source->dataset;
 			options.lookups = loader->lookups[d];
 		}
+	}
+	if (item->file == LOADER_LOADED && strcmp(error.code, "not_found") == 0) {
+		drop_first(loader); /* it had to make room meanwhile, and was loaded once */
+		loader->phase = PHASE_IDLE;
+		loader_wait_ms(loader, 0);
+		return;
 	}
 	if (error_is_set(&error) ||
 		load_start(&options, item->uuid, on_loaded, loader, &loader->load, &error) < 0) {

@@ -238,11 +238,20 @@ void report_loaded(struct report *report, const struct load_result *result,
 {
 	report_log_loaded(report, result, error);
 	if (!error) {
+		report_database_error(report, NULL);
 		report_count_loaded(report, result);
 	}
 }
 
 /* ---- the database ---- */
+
+/* What the status says of the database: also while it is up, of loads that fail. */
+void report_database_error(struct report *report, const struct error *error)
+{
+	snprintf(report->database_error, sizeof(report->database_error), "%s",
+		error ? error->text : "");
+	scrub_text(report->database_error);
+}
 
 void report_database(struct report *report, enum loader_state state, const struct error *error)
 {
@@ -257,9 +266,7 @@ void report_database(struct report *report, enum loader_state state, const struc
 		report->status.database.since_us = clock_wall_us(report->clock);
 	}
 	report->status.database.state = states[state];
-	snprintf(report->database_error, sizeof(report->database_error), "%s",
-		error ? error->text : "");
-	scrub_text(report->database_error);
+	report_database_error(report, error);
 	report_systemd(report);
 }
 

@@ -259,6 +259,9 @@ void report_retry(struct report *report, const char *uuid, const struct error *e
 {
 	struct repeat *trouble = &report->load_trouble;
 
+	if (uuid[0] && strcmp(error->where, "database") == 0) {
+		report_database_error(report, error); /* until a slice is loaded */
+	}
 	if (repeat_failed(trouble, kind_of(error), REPORT_FAILURES_PER_LINE)) {
 		log_warning(NULL, "load.retry", f_str("uuid", uuid[0] ? uuid : NULL),
 			f_str("code", error->code), f_u64("failures", trouble->n),

@@ -67,6 +67,9 @@ struct report {
 
 enum { REPORT_FAILURES_PER_LINE = 60 }; /* of what fails again and again */
 
+/* report.c */
+void report_database_error(struct report *report, const struct error *error);
+
 /* report_log.c */
 void report_log_started(const struct run_info *run);
 void report_log_progress(struct report *report, const struct run_info *run);

@@ -114,22 +114,26 @@ class Cluster:
     """
 
     def __init__(self, initdb=(), **settings):
+        self.prepare(settings)
+        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
+                  "--locale=C.UTF-8", "--no-instructions", *initdb)
+        self.start()
+        with self.connect("postgres") as db:
+            db.execute("CREATE ROLE owner LOGIN")
+            db.execute("CREATE ROLE loader LOGIN")
+
+    def prepare(self, settings):
+        """A folder for a server with these settings."""
         self.settings = settings
         self._bin = postgres_binaries()
         self.folder = tempfile.mkdtemp(prefix="ogdsync-pg-")
-        self._data = os.path.join(self.folder, "data")
+        self.data = os.path.join(self.folder, "data")
         self.port = 54321  # in the name of the socket only
         self._process = None
         self._n_databases = 0
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8",
-                  "--locale=C.UTF-8", "--no-instructions", *initdb)
-        self.start()
-        with self.connect("postgres") as db:
-            db.execute("CREATE ROLE owner LOGIN")
-            db.execute("CREATE ROLE loader LOGIN")
 
     def prefix(self):
         if os.geteuid() != 0:
@@ -139,7 +143,7 @@ class Cluster:
     def _command(self, name, *args):
         return [*self.prefix(), os.path.join(self._bin, name), *args]
 
-    def _run(self, name, *args):
+    def run(self, name, *args):
         subprocess.run(self._command(name, *args), check=True, capture_output=True, timeout=60,
                        cwd=self.folder, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
 
@@ -153,7 +157,7 @@ class Cluster:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self._process = subprocess.Popen(
-                self._command("postgres", "-D", self._data, *options), stdout=log, stderr=log,
+                self._command("postgres", "-D", self.data, *options), stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, cwd=self.folder, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
         wait_until(self.is_up, 30, "PostgreSQL")
 
