@@ -10,7 +10,7 @@ import pytest
 from harness import days_back, ready_files, wait_until
 
 FAULT_LIBRARY = os.path.join(os.environ.get("OGDSYNC_BIN_DIR", ""), "tests", "integration", "disk-fault.so")
-DAYS, ROWS = 10, 18000  # max_bytes is 1 MiB at least
+DAYS, ROWS = 6, 18000  # max_bytes is 1 MiB at least
 
 
 def size_of(site, ending):
