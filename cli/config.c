@@ -65,7 +65,11 @@ static int run_show(struct cli *cli)
 	if (code != 0) {
 		return code;
 	}
-	config_dump(config, &text);
+	if (cli_flag(cli, "json")) {
+		config_dump_json(config, &text);
+	} else {
+		config_dump(config, &text);
+	}
 	config_unref(config);
 	if (buffer_failed(&text)) {
 		return cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
@@ -85,10 +89,13 @@ const struct command command_config_check = {
 	.max_operands = 1,
 };
 
+static const struct cli_option show_options[] = {CLI_OPTION_JSON, CLI_OPTION_END};
+
 const struct command command_config_show = {
 	.name = "config show",
 	.synopsis = "[FILE]",
 	.summary = "Print the configuration with its defaults, secrets hidden",
 	.run = run_show,
+	.options = show_options,
 	.max_operands = 1,
 };

@@ -145,16 +145,17 @@ function lastOf(sync) {
 	];
 }
 
-function nowOf({ running, queue, paused, last, next, syncs, failures }) {
+function nowOf({ running, queue, paused, reload, last, next, syncs, failures }) {
 	const waiting = queue.map((one) => `${one.dataset}/${one.source}`).join(", ");
 
 	return [
 		...(running ? progressOf(running) : [el("p", { class: "big" }, paused
 			? chip("paused", "Paused: the schedule starts nothing") : chip("idle", "Nothing runs"))]),
 		waiting ? el("p", {}, `Then: ${waiting}`) : null,
+		reload ? el("p", {}, "A changed configuration waits for the end of this run.") : null,
 		el("p", {}, "Next run: ", when(next)),
 		...(last ? lastOf(last) : [el("p", {}, "No run has ended yet.")]),
-		el("p", { class: "quiet" }, `${count(syncs)} runs, of which ${count(failures)} were no success`),
+		el("p", { class: "quiet" }, `${count(syncs)} runs, ${count(failures)} of them no success`),
 	];
 }
 
@@ -211,8 +212,8 @@ function showDatasetChoice(datasets) {
 
 function showStatus(status) {
 	show(part("now"), {
-		running: status.running, queue: status.queue, paused: status.paused, last: status.last_sync,
-		next: status.next_run_at, syncs: status.total_syncs, failures: status.total_failures,
+		running: status.running, queue: status.queue, paused: status.paused, reload: status.reload,
+		last: status.last_sync, next: status.next_run_at, syncs: status.total_syncs, failures: status.total_failures,
 	}, nowOf);
 	show(part("machine"), { database: status.database, lease: status.lease, spool: status.spool }, machineOf);
 	show(part("datasets"), status.datasets, datasetsOf);

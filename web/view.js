@@ -80,7 +80,7 @@ export function tick() {
 
 /* "in 5 min", "2 d 3 h ago". */
 export function distance(at, now) {
-	const text = duration(Math.abs(at - now) / 1000);
+	const text = duration(Math.round(Math.abs(at - now) / 1000));
 
 	return at > now ? `in ${text}` : `${text} ago`;
 }

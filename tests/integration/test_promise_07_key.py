@@ -1,5 +1,6 @@
 """The key never leaves; nor does the password of the database."""
 
+import json
 import os
 import socket
 import subprocess
@@ -100,6 +101,17 @@ def test_a_password_that_does_not_help(site, portal, cluster):
     must_not_hold("schema plan", repr(site.cli("schema", "plan")))
     must_not_hold("config show", site.cli("config", "show").out)
     must_not_hold("config check", repr(site.cli("config", "check")))
+
+
+def test_the_configuration_as_a_document(site, portal):
+    site.live(on_start=False)
+    shown = site.cli("config", "show", "--json")
+    assert shown.code == 0, shown
+    must_not_hold("config show --json", shown.out)
+    document = json.loads(shown.out)
+    assert "mandi_prices" in document["datasets"]
+    with site.start() as daemon:
+        assert daemon.get("/sync/config").json == document
 
 
 def test_the_configuration_as_shown(site):
