@@ -301,6 +301,7 @@ static void on_tick(uv_timer_t *timer)
 	}
 	daemon_end_interrupted(daemon);
 	daemon_heal_look(daemon);
+	report_systemd(daemon->report); /* what it could not hear before comes with it */
 	spool_prune(daemon->spool, now_us);
 	daemon_look(daemon);
 	history_look(daemon->history);
@@ -383,6 +384,7 @@ static int start_handles(struct daemon *daemon, struct error *error)
 	uv_timer_init(&daemon->loop, &daemon->tick);
 	uv_timer_init(&daemon->loop, &daemon->limit);
 	uv_timer_init(&daemon->loop, &daemon->reload);
+	uv_timer_init(&daemon->loop, &daemon->watchdog);
 	daemon->n_handles = N_DAEMON_TIMERS;
 	for (unsigned i = 0; i < N_ELEMENTS(signals) && r == 0; i++) {
 		r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
@@ -491,6 +493,7 @@ static int start(struct daemon *daemon, struct error *error)
 	} else {
 		daemon_look_at_schedule(daemon);
 	}
+	daemon_start_watchdog(daemon);
 	report_ready(daemon->report);
 	return 0;
 }
@@ -506,6 +509,7 @@ static void close_handles(struct daemon *daemon)
 	if (daemon->n_handles > 0) {
 		uv_close((uv_handle_t *)&daemon->tick, NULL);
 		uv_close((uv_handle_t *)&daemon->reload, NULL);
+		uv_close((uv_handle_t *)&daemon->watchdog, NULL);
 		uv_unref((uv_handle_t *)&daemon->limit);
 	}
 	for (unsigned i = N_DAEMON_TIMERS; i < daemon->n_handles; i++) {

@@ -5,10 +5,16 @@
 
 #include "daemon/daemon_private.h"
 
+#include <config.h>
+
 #include <stdio.h>
+#if HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
 
 enum {
 	SOCKET_MODE = 0660,
+	FIRST_INHERITED = 3, /* SD_LISTEN_FDS_START */
 	LEND_HOLD_OFF_MS = 5000, /* for a command to take the lease that it asked for */
 };
 
@@ -83,6 +89,57 @@ static const struct lease_status *get_lease(void *arg)
 	return reader_lease(((struct daemon *)arg)->reader);
 }
 
+/* ---- sockets ---- */
+
+/* That systemd opened and keeps over a restart; from the descriptor 3 on. */
+static int inherited_sockets(void)
+{
+#if HAVE_SYSTEMD
+	return sd_listen_fds(1);
+#else
+	return 0;
+#endif
+}
+
+static int say_listener(int r, const struct httpd_listener *listener)
+{
+	if (r == 0) {
+		log_info(NULL, "daemon.listen", f_str("address", httpd_listener_name(listener)));
+	}
+	return r;
+}
+
+static int adopt(struct daemon *daemon, int n, struct error *error)
+{
+	struct httpd_listener *listener = NULL;
+	int r = 0;
+
+	for (int fd = FIRST_INHERITED; fd < FIRST_INHERITED + n && r == 0; fd++) {
+		r = httpd_listen_fd(daemon->httpd, fd, &listener, error);
+		r = say_listener(r, listener);
+	}
+	return r;
+}
+
+static int bind_all(struct daemon *daemon, struct error *error)
+{
+	const struct config_server *server = &daemon->config->server;
+	struct httpd_listener *listener = NULL;
+	int r = 0;
+
+	for (unsigned i = 0; i < server->n_listen && r == 0; i++) {
+		const struct config_listen *listen = &server->listen[i];
+
+		r = listen->kind == LISTEN_UNIX
+			    ? httpd_listen_unix(daemon->httpd, listen->path, SOCKET_MODE,
+				      &listener, error)
+			    : httpd_listen_tcp(daemon->httpd, listen->host, listen->port,
+				      &listener, error);
+		r = say_listener(r, listener);
+	}
+	return r;
+}
+
 int daemon_listen(struct daemon *daemon, struct error *error)
 {
 	const struct config_server *server = &daemon->config->server;
@@ -91,6 +148,7 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.n_routes = api_n_routes,
 		.arg = &daemon->api,
 	};
+	int n;
 
 	if (server->token_file &&
 		config_require(daemon->config, CONFIG_NEED_TOKEN, error) < 0) {
@@ -113,19 +171,6 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		return error_no_memory(error, "daemon");
 	}
 	httpd_set_hosts(daemon->httpd, (const char *const *)server->hosts, server->n_hosts);
-	for (unsigned i = 0; i < server->n_listen; i++) {
-		const struct config_listen *listen = &server->listen[i];
-		struct httpd_listener *listener;
-		int r = listen->kind == LISTEN_UNIX
-				? httpd_listen_unix(daemon->httpd, listen->path, SOCKET_MODE,
-					  &listener, error)
-				: httpd_listen_tcp(daemon->httpd, listen->host, listen->port,
-					  &listener, error);
-
-		if (r < 0) {
-			return -1;
-		}
-		log_info(NULL, "daemon.listen", f_str("address", httpd_listener_name(listener)));
-	}
-	return 0;
+	n = inherited_sockets();
+	return n > 0 ? adopt(daemon, n, error) : bind_all(daemon, error);
 }

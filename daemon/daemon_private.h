@@ -27,7 +27,7 @@
 #include "lib/log.h"
 #include "lib/zone.h"
 
-enum { N_DAEMON_TIMERS = 3, N_DAEMON_SIGNALS = 4 };
+enum { N_DAEMON_TIMERS = 4, N_DAEMON_SIGNALS = 4 };
 
 /* Where the present round of healing stands, and when the next one may be. */
 struct daemon_heal {
@@ -60,6 +60,8 @@ struct daemon {
 	uv_timer_t tick;  /* schedule; with `once`, its time limit */
 	uv_timer_t limit; /* of stopping */
 	uv_timer_t reload;
+	uv_timer_t watchdog;
+	bool late; /* something is, and that was said */
 	struct config *next_config; /* waits for its turn, or NULL */
 	uv_signal_t signals[N_DAEMON_SIGNALS];
 	unsigned n_handles; /* timers and signals that were begun */
@@ -80,6 +82,9 @@ int32_t daemon_day(const struct daemon *daemon, int64_t us);
 int64_t daemon_day_begin_us(const struct daemon *daemon, int64_t us);
 
 void daemon_look_at_schedule(struct daemon *daemon); /* in the next turn of the loop */
+
+/* daemon_watchdog.c: signs of life, if systemd asks for them */
+void daemon_start_watchdog(struct daemon *daemon);
 
 /* daemon_reload.c: whole or nothing */
 void daemon_reload(struct daemon *daemon, const char *who, struct api_outcome *ret);

@@ -108,6 +108,14 @@ int loader_stored_values(const struct loader *loader, const struct source *sourc
 	return 0;
 }
 
+uint64_t loader_deadline_ms(const struct loader *loader)
+{
+	uint64_t own = loader->owner ? pg_deadline_ms(loader->owner) : UINT64_MAX;
+	uint64_t writer = pg_deadline_ms(loader->pg);
+
+	return own < writer ? own : writer;
+}
+
 void loader_hold(struct loader *loader)
 {
 	loader->held = true;

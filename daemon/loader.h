@@ -89,6 +89,9 @@ int loader_stored_values(const struct loader *loader, const struct source *sourc
 /* The lease cannot be renewed for this reason: look whether it is the database. */
 void loader_doubt(struct loader *loader, const struct error *error);
 
+/* By when (loop time) what it waits for must have ended; UINT64_MAX: it waits for nothing. */
+uint64_t loader_deadline_ms(const struct loader *loader);
+
 /* Begin nothing until loader_go_on(). Still is it when nothing of it uses the configuration. */
 void loader_hold(struct loader *loader);
 bool loader_is_still(const struct loader *loader);

@@ -344,6 +344,11 @@ int reader_new(const struct reader_options *options, struct reader **ret, struct
 	return reader->lease ? 0 : -1;
 }
 
+uint64_t reader_deadline_ms(const struct reader *reader)
+{
+	return pg_deadline_ms(reader->pg);
+}
+
 void reader_reconfigure(struct reader *reader, struct config *config)
 {
 	config_unref(reader->config);

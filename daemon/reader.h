@@ -53,6 +53,9 @@ int reader_query(struct reader *reader, const char *sql, const struct pg_param *
  */
 bool reader_lend(struct reader *reader, uint64_t hold_off_ms);
 
+/* By when (loop time) what it waits for must have ended; UINT64_MAX: it waits for nothing. */
+uint64_t reader_deadline_ms(const struct reader *reader);
+
 /* Another configuration of the same database. */
 void reader_reconfigure(struct reader *reader, struct config *config);
 

@@ -201,6 +201,8 @@ void report_fetched(struct report *report, const struct run_info *run, const cha
 	report_log_fetched(report, run, slice, outcome, error);
 	report_alert_fetched(report, run, outcome);
 	report->status.running.run = 0;
+	report->n_unloaded += !error;
+	report_systemd(report);
 }
 
 void report_spooled(struct report *report, const struct run_info *run)
@@ -241,6 +243,8 @@ void report_loaded(struct report *report, const struct load_result *result,
 		report_database_error(report, NULL);
 		report_count_loaded(report, result);
 	}
+	report->n_unloaded -= report->n_unloaded > 0;
+	report_systemd(report);
 }
 
 /* ---- the database ---- */

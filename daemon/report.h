@@ -93,5 +93,8 @@ const struct status *report_status(struct report *report, const struct report_no
 /* Fill in what the report knows: sources, datasets, runs, database, lease. Borrowed as above. */
 void report_metrics(struct report *report, struct metrics *metrics);
 
+/* A sign of life for systemd. */
+void report_alive(struct report *report);
+
 /* One line for `systemctl status`. */
 void report_systemd(struct report *report);

@@ -48,6 +48,8 @@ struct report {
 	char database_error[ERROR_TEXT_BYTES], lease_error[ERROR_TEXT_BYTES];
 	struct repeat database_trouble, load_trouble, state_trouble;
 	struct told told;
+	unsigned n_unloaded; /* slices that were fetched and are not loaded yet */
+	const char *unsent;  /* words for systemd that found its queue full; a literal */
 
 	/* The document's lists. */
 	struct status_source *doc_sources;

@@ -35,6 +35,8 @@
 
 #include "daemon/resume.h"
 
+enum { WRITE_MS = 5 * 60 * 1000 }; /* a disk that takes longer hangs */
+
 struct slice *run_slice_now(struct run *run)
 {
 	return &run->slices[run->next];
@@ -223,6 +225,7 @@ void run_commit(struct run *run, struct spool_writer *writer)
 	run_keep_error(run, &error);
 	slice->phase = SLICE_COMMITTING;
 	run->writing = true;
+	run->write_by_ms = clock_mono_ms(run->runner->options.clock) + WRITE_MS;
 	run->written = run->next;
 	spool_commit(writer, &slice->outcome, on_spooled, run);
 	if (!slice->split_value && slice->split.n_parts == 0) {

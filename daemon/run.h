@@ -103,6 +103,8 @@ void runner_reconfigure(struct runner *runner, struct config *config);
 
 /* By when the present fetch must show progress (the clock's ms); UINT64_MAX: nothing runs. */
 uint64_t runner_deadline_ms(const struct runner *runner);
+/* The same for the file that is being made .ready. */
+uint64_t runner_write_deadline_ms(const struct runner *runner);
 
 /*
  * Stop: the fetch is canceled (what it has is committed to the spool), the queue is emptied.

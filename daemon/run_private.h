@@ -45,6 +45,7 @@ struct run {
 	unsigned next; /* slice to fetch */
 	bool writing;  /* a file is being made .ready: that of slice `written` */
 	unsigned written;
+	uint64_t write_by_ms; /* the clock's */
 	struct fetch *fetch;
 	bool spooled;  /* all fetched */
 	bool canceled; /* by an operator */

@@ -291,6 +291,12 @@ uint64_t runner_deadline_ms(const struct runner *runner)
 		       : UINT64_MAX;
 }
 
+uint64_t runner_write_deadline_ms(const struct runner *runner)
+{
+	return runner->fetching && runner->fetching->writing ? runner->fetching->write_by_ms
+							     : UINT64_MAX;
+}
+
 /* ---- another configuration ---- */
 
 void runner_hold(struct runner *runner)

@@ -216,6 +216,9 @@ int listen_adopt(struct httpd_listener *listener, int fd, struct error *error)
 	if (!listens) {
 		return fail(listener, EINVAL, error);
 	}
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		return fail(listener, errno, error);
+	}
 	if (address.any.sa_family == AF_UNIX) {
 		listener->is_unix = true;
 		snprintf(listener->name, sizeof(listener->name), "unix:%.*s",

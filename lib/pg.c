@@ -310,6 +310,11 @@ void pg_disconnect(struct pg *pg)
 	}
 }
 
+uint64_t pg_deadline_ms(const struct pg *pg)
+{
+	return pg_is_busy(pg) && pg->deadline_ms ? pg->deadline_ms : UINT64_MAX;
+}
+
 void pg_set_statement_timeout(struct pg *pg, uint64_t ms)
 {
 	pg->options.statement_timeout_ms = ms;

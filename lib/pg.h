@@ -58,6 +58,8 @@ void pg_connect(struct pg *pg, pg_done_fn on_done, void *arg);
 void pg_disconnect(struct pg *pg); /* at once; no operation may be running */
 /* Of the operations that begin from now on; see pg_options. */
 void pg_set_statement_timeout(struct pg *pg, uint64_t ms);
+/* By when (loop time) the running operation must have ended; UINT64_MAX: none runs, or no limit. */
+uint64_t pg_deadline_ms(const struct pg *pg);
 bool pg_is_connected(const struct pg *pg);
 bool pg_is_busy(const struct pg *pg);
 const char *pg_user(const struct pg *pg); /* the role that logged in; "" unless connected */

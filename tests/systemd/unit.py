@@ -29,11 +29,13 @@ def verify(unit, _sysusers, build):
     """No unknown key, no missing program: the unit as installed, with the daemon of this build."""
     text = unit.read_text()
     text, n = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={build}/daemon/ogdsyncd", text)
-    assert n == 1
+    text, m = re.subn(r"(?m)^ExecReload=\S+", f"ExecReload={build}/cli/ogdsync", text)
+    assert (n, m) == (1, 1)
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "ogdsyncd.service"
-        copy.write_text(text)
-        done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(copy))
+        copies = [Path(folder) / name for name in ("ogdsyncd.service", "ogdsyncd.socket")]
+        copies[0].write_text(text)
+        shutil.copy(unit.with_suffix(".socket"), copies[1])
+        done = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *map(str, copies))
     ours = [line for line in done.stderr.splitlines() if "ogdsyncd" in line]
     return done.returncode == 0 and not ours
 
