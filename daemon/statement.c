@@ -23,6 +23,17 @@ static void append_fact_table(struct buffer *sql, const struct dataset *dataset)
 	append_table(sql, dataset->schema, dataset->table, "");
 }
 
+/* The fact column that stands for a lookup. */
+static const char *find_lookup_column(const struct dataset *dataset, int lookup)
+{
+	for (unsigned i = 0; i < dataset->n_fact; i++) {
+		if (dataset->fact[i].lookup == lookup) {
+			return dataset->fact[i].name;
+		}
+	}
+	return "";
+}
+
 void statement_copy(const struct dataset *dataset, struct buffer *sql)
 {
 	buffer_append_str(sql, "COPY ");
@@ -179,4 +190,31 @@ void statement_deactivate(const struct dataset *dataset, bool has_begin, bool ha
 	buffer_append_str(sql, " FROM ");
 	append_unnest(sql, dataset, dataset->n_key);
 	buffer_append_char(sql, ')');
+}
+
+void statement_count_day(const struct dataset *dataset, int column, struct buffer *sql)
+{
+	int lookup = column >= 0 ? dataset->columns[column].lookup : -1;
+	const char *of = lookup >= 0 ? "l." : "t.";
+
+	buffer_append_str(sql, "SELECT count(*) FROM ");
+	append_fact_table(sql, dataset);
+	buffer_append_str(sql, " AS t");
+	if (lookup >= 0) {
+		const struct lookup_def *def = &dataset->lookups[lookup];
+
+		buffer_append_str(sql, " JOIN ");
+		append_table(sql, def->schema, def->table, "");
+		buffer_printf(sql, " AS l ON l.id = t.");
+		pg_append_ident(sql, find_lookup_column(dataset, lookup));
+	}
+	buffer_append_str(sql, " WHERE t.");
+	pg_append_ident(sql, dataset->columns[dataset->date].name);
+	buffer_append_str(sql, " = date '1970-01-01' + $1::int");
+	if (column >= 0) {
+		buffer_append_str(sql, " AND ");
+		buffer_append_str(sql, of);
+		pg_append_ident(sql, dataset->columns[column].name);
+		buffer_append_str(sql, " = $2::text");
+	}
 }

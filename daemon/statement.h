@@ -36,6 +36,12 @@ void statement_known_keys(const struct dataset *dataset, struct buffer *sql);
 /* UPDATE of the values: $1 .. $n_fact arrays, then the run. */
 void statement_update(const struct dataset *dataset, struct buffer *sql);
 
+/*
+ * How many rows of the day $1 there are; with `column` (of the dataset), only those whose value of it
+ * is $2, a text.
+ */
+void statement_count_day(const struct dataset *dataset, int column, struct buffer *sql);
+
 /* ---- missing_rows: deactivate ---- */
 
 /* One row: all rows, and those that are active. */
