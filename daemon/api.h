@@ -16,6 +16,7 @@
 #include "daemon/ledger.h"
 #include "daemon/ledger_read.h"
 #include "daemon/lease.h"
+#include "daemon/schedule.h"
 #include "daemon/status.h"
 #include "lib/httpd.h"
 
@@ -61,6 +62,13 @@ struct api_run {
 	struct row_counts counts; /* of what was loaded */
 };
 
+/* When a source is due, and what day it is for the schedule. */
+struct api_plan {
+	int64_t next_run_us;     /* INT64_MAX: never by itself */
+	int32_t next_day, today; /* next_day: on which that is */
+	int64_t day_begin_us;    /* of today */
+};
+
 struct api_source {
 	/* The state of the daemon, borrowed until the next turn of the loop. */
 	const struct status *(*status)(void *arg);
@@ -80,6 +88,11 @@ struct api_source {
 	/* Send a message that is a test; see alert_sender_test(). */
 	int (*alert_test)(void *arg, const char *who, alert_tested_fn on_done, void *done_arg);
 	bool (*run)(void *arg, int64_t id, struct api_run *ret); /* false: not known */
+	int64_t (*now_us)(void *arg);
+	void (*plan)(void *arg, const struct source *source, struct api_plan *ret);
+	/* See schedule_upcoming(). */
+	unsigned (*upcoming)(void *arg, struct schedule_tick *ticks, unsigned max);
+	void (*heal_soon)(void *arg);
 	void *arg;
 };
 

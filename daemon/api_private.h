@@ -3,8 +3,8 @@
 /*
  * What the files of the HTTP routes share. SPDX-License-Identifier: Apache-2.0
  *
- * api.c has the table and the answers from memory; api_ledger.c those from the books; api_control.c
- * what changes something.
+ * api.c has the table and the answers from memory; api_ledger.c, api_coverage.c and api_why.c those from
+ * the books; api_control.c what changes something.
  */
 
 #include <jansson.h>
@@ -51,3 +51,9 @@ void api_on_reject(void *arg, struct httpd_request *request);
 
 /* api_lend.c: POST /sync/lend */
 void api_on_lend(void *arg, struct httpd_request *request);
+
+/* api_coverage.c, api_why.c */
+void api_on_coverage(void *arg, struct httpd_request *request);
+void api_on_schedule(void *arg, struct httpd_request *request);
+void api_on_backfill(void *arg, struct httpd_request *request);
+void api_on_why(void *arg, struct httpd_request *request);

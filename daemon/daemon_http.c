@@ -89,6 +89,36 @@ static const struct lease_status *get_lease(void *arg)
 	return reader_lease(((struct daemon *)arg)->reader);
 }
 
+static int64_t get_now_us(void *arg)
+{
+	return clock_wall_us(((const struct daemon *)arg)->clock);
+}
+
+static void get_plan(void *arg, const struct source *source, struct api_plan *ret)
+{
+	const struct daemon *daemon = arg;
+	int64_t now_us = get_now_us(arg);
+	int64_t next_us = source ? schedule_next_us(daemon->schedule, source) : INT64_MAX;
+
+	*ret = (struct api_plan){
+		.next_run_us = next_us,
+		.next_day = next_us == INT64_MAX ? INT32_MAX : daemon_day(daemon, next_us),
+		.today = daemon_day(daemon, now_us),
+		.day_begin_us = daemon_day_begin_us(daemon, now_us),
+	};
+}
+
+static unsigned get_upcoming(void *arg, struct schedule_tick *ticks, unsigned max)
+{
+	return schedule_upcoming(((const struct daemon *)arg)->schedule, get_now_us(arg), ticks, max);
+}
+
+static void heal_soon(void *arg)
+{
+	daemon_heal_soon(arg);
+	daemon_heal_look(arg);
+}
+
 /* ---- sockets ---- */
 
 /* That systemd opened and keeps over a restart; from the descriptor 3 on. */
@@ -165,6 +195,10 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.control = daemon_control,
 		.alert_test = daemon_test_alerts,
 		.run = daemon_find_run,
+		.now_us = get_now_us,
+		.plan = get_plan,
+		.upcoming = get_upcoming,
+		.heal_soon = heal_soon,
 		.arg = daemon,
 	};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {

@@ -1,0 +1,257 @@
+/*
+ * The HTTP routes for coverage: what is known of each day, what comes next, what shall be healed.
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/api_days.h"
+#include "daemon/heal.h"
+#include "daemon/schedule.h"
+
+enum { MAX_DAYS = 4000, MAX_TICKS = 500, DEFAULT_TICKS = 10 };
+
+/* ---- GET /sync/coverage ---- */
+
+static void put_row(struct buffer *out, const struct cover_row *row, const char *code)
+{
+	api_put_text(out, "source", row->source);
+	if (row->expected >= 0) {
+		buffer_printf(out, "\"expected\":%" PRId64 ",", row->expected);
+	} else {
+		buffer_append_str(out, "\"expected\":null,");
+	}
+	buffer_printf(out,
+		"\"received\":%" PRIu64 ",\"distinct\":%" PRIu64 ",\"quarantined\":%" PRIu64
+		",\"attempts\":%u,",
+		row->received, row->distinct, row->quarantined, row->attempts);
+	api_put_time(out, "next_try", row->next_try_us);
+	api_put_text(out, "code", code);
+	if (row->run) {
+		buffer_printf(out, "\"run\":%" PRId64 ",", row->run);
+	} else {
+		buffer_append_str(out, "\"run\":null,");
+	}
+	api_put_time(out, "checked_at", row->checked_us);
+	out->len--; /* the last comma */
+}
+
+static void put_day(struct api_days *days, int32_t day, const struct cover_row *row)
+{
+	struct buffer *out = &days->body;
+	bool weak = row && coverage_is_weak(&days->list, day, days->now_us);
+
+	buffer_append_char(out, '{');
+	api_put_day(out, "date", day);
+	api_put_text(out, "state", cover_state_name(row ? row->state : COVER_MISSING));
+	if (row) {
+		put_row(out, row, weak ? "weak" : row->code);
+	} else {
+		buffer_append_str(out, "\"source\":null,\"expected\":null,\"received\":0,"
+				       "\"distinct\":0,\"quarantined\":0,\"attempts\":0,"
+				       "\"next_try\":null,\"code\":null,\"run\":null,"
+				       "\"checked_at\":null");
+	}
+	buffer_append_char(out, '}');
+}
+
+static void put_summary(struct buffer *out, const unsigned *counts)
+{
+	buffer_append_str(out, "],\"summary\":{");
+	for (unsigned i = 0; i < N_COVER_STATES; i++) {
+		buffer_printf(out, "%s\"%s\":%u", i > 0 ? "," : "",
+			cover_state_name((enum cover_state)i), counts[i]);
+	}
+	buffer_append_str(out, "}}");
+}
+
+static void put_days(struct api_days *days)
+{
+	int32_t due_from = heal_due_from(days->dataset);
+	unsigned counts[N_COVER_STATES] = {0};
+	bool first = true;
+
+	for (int32_t day = days->from; day <= days->to; day++) {
+		const struct cover_row *row = coverage_day(&days->list, day);
+
+		if (row || coverage_is_due(&days->list, day, due_from, days->now_us)) {
+			buffer_append_str(&days->body, first ? "" : ",");
+			put_day(days, day, row);
+			counts[row ? row->state : COVER_MISSING]++;
+			first = false;
+		}
+	}
+	put_summary(&days->body, counts);
+}
+
+/* Where nothing is said, all that is known or due. */
+static void default_range(struct api_days *days)
+{
+	int32_t from = days->plan.today, to;
+
+	(void)!coverage_range(&days->list, heal_due_from(days->dataset), days->now_us, &from, &to);
+	days->to = days->to != INT32_MIN ? days->to : days->plan.today;
+	if (days->from == INT32_MIN) {
+		days->from = from <= days->to ? from : days->to;
+		days->from = days->from > days->to - MAX_DAYS ? days->from
+							      : days->to - MAX_DAYS + 1;
+	}
+}
+
+static void take_coverage(struct api_days *days, const struct pg_result *result)
+{
+	if (!api_days_take_coverage(days, result)) {
+		return;
+	}
+	default_range(days);
+	if (days->to < days->from || days->to - days->from >= MAX_DAYS) {
+		api_days_fail(days, 400, "from .. to must be 1 to %d days", MAX_DAYS);
+		return;
+	}
+	buffer_append_char(&days->body, '{');
+	api_put_text(&days->body, "dataset", days->dataset->name);
+	api_put_day(&days->body, "from", days->from);
+	api_put_day(&days->body, "to", days->to);
+	buffer_append_str(&days->body, "\"days\":[");
+	put_days(days);
+	api_days_finish(days);
+}
+
+void api_on_coverage(void *arg, struct httpd_request *request)
+{
+	struct api_days *days = api_days_new(arg, request, httpd_query(request, "dataset"), NULL);
+
+	if (days && api_days_take(days, "from", &days->from) &&
+		api_days_take(days, "to", &days->to)) {
+		api_days_ask_coverage(days, take_coverage);
+	}
+}
+
+/* ---- GET /sync/schedule ---- */
+
+static void put_tick(struct buffer *out, const struct schedule_tick *tick)
+{
+	buffer_append_char(out, '{');
+	api_put_text(out, "dataset", tick->source->dataset->name);
+	api_put_text(out, "source", tick->source->name);
+	api_put_time(out, "at", tick->at_us);
+	api_put_text(out, "trigger", tick->trigger);
+	out->len--;
+	buffer_append_char(out, '}');
+}
+
+void api_on_schedule(void *arg, struct httpd_request *request)
+{
+	const struct api *api = arg;
+	const char *text = httpd_query(request, "n");
+	char *end = NULL;
+	unsigned long max = text ? strtoul(text, &end, 10) : DEFAULT_TICKS;
+	_cleanup_free_ struct schedule_tick *ticks = calloc(MAX_TICKS, sizeof(*ticks));
+	struct buffer body = {0};
+	unsigned n;
+
+	if (text && (text[0] < '0' || text[0] > '9' || *end || max < 1 || max > MAX_TICKS)) {
+		httpd_problem(request, 400, NULL, 0, "n is a whole number from 1 to %d", MAX_TICKS);
+		return;
+	}
+	if (!ticks) {
+		httpd_problem(request, 503, NULL, 0, "out of memory");
+		return;
+	}
+	n = api->source.upcoming(api->source.arg, ticks, (unsigned)max);
+	buffer_append_str(&body, "{\"schedule\":[");
+	for (unsigned i = 0; i < n; i++) {
+		buffer_append_str(&body, i > 0 ? "," : "");
+		put_tick(&body, &ticks[i]);
+	}
+	buffer_append_str(&body, "]}");
+	api_reply(request, 200, API_JSON, &body);
+}
+
+/* ---- POST /sync/backfill ---- */
+
+/* How many holes there are now, in the range and before healing is through with it. */
+static void take_after(struct api_days *days, const struct pg_result *result)
+{
+	unsigned budget = days->asks->heal.max_slices_per_day, n = 0, n_newer = 0;
+
+	if (!api_days_take_coverage(days, result)) {
+		return;
+	}
+	for (int32_t day = days->from; day <= days->plan.today; day++) {
+		struct heal_request request = {.source = days->asks,
+			.coverage = &days->list,
+			.now_us = days->now_us,
+			.today = days->plan.today};
+		int64_t from_us;
+
+		if (heal_need(&request, day, &from_us) != HEAL_NOT) {
+			n += day <= days->to;
+			n_newer += day > days->to;
+		}
+	}
+	buffer_printf(&days->body,
+		"\"holes\":%u,\"newer_holes\":%u,\"max_slices_per_day\":%u,\"days_needed\":%u}", n,
+		n_newer, budget, (n + n_newer + budget - 1) / budget);
+	days->source->heal_soon(days->source->arg);
+	api_days_finish(days);
+}
+
+static void take_marked(struct api_days *days, const struct pg_result *result)
+{
+	buffer_append_char(&days->body, '{');
+	api_put_text(&days->body, "dataset", days->dataset->name);
+	api_put_text(&days->body, "source", days->asks->name);
+	api_put_day(&days->body, "from", days->from);
+	api_put_day(&days->body, "to", days->to);
+	buffer_printf(&days->body, "\"marked\":%" PRId64 ",", pg_i64(result, 0, 0));
+	api_days_ask_coverage(days, take_after);
+}
+
+static bool check_range(struct api_days *days)
+{
+	if (!days->asks || !days->asks->heal.enabled) {
+		api_days_fail(days, 409, "%s cannot be healed: none of its sources has 'heal'",
+			days->dataset->name);
+		return false;
+	}
+	if (days->to >= days->plan.today) {
+		days->to = days->plan.today - 1;
+	}
+	if (days->to < days->from || days->to - days->from >= MAX_DAYS) {
+		api_days_fail(days, 400, "from .. to must be 1 to %d days before today", MAX_DAYS);
+		return false;
+	}
+	return true;
+}
+
+void api_on_backfill(void *arg, struct httpd_request *request)
+{
+	size_t len;
+	const char *body = httpd_body(request, &len);
+	json_t *json = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *dataset = NULL, *source = NULL, *from = NULL, *to = NULL;
+	struct api_days *days;
+
+	if (!json || json_unpack(json, "{s?s, s?s, s:s, s:s !}", "dataset", &dataset, "source",
+			     &source, "from", &from, "to", &to) < 0) {
+		httpd_problem(request, 400, NULL, 0,
+			"the body is {\"dataset\"?, \"source\"?, \"from\": DATE, \"to\": DATE}");
+		json_decref(json);
+		return;
+	}
+	days = api_days_new(arg, request, dataset, source);
+	if (days && (!api_read_day(from, &days->from) || !api_read_day(to, &days->to))) {
+		api_days_fail(days, 400, "from and to are dates such as 2026-11-19");
+		days = NULL;
+	}
+	json_decref(json);
+	if (days && check_range(days)) {
+		ledger_ask_backfill(&days->question, days->asks, days->from, days->to,
+			days->now_us);
+		api_days_ask(days, take_marked);
+	}
+}
