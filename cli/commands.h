@@ -17,6 +17,10 @@
 	X(cancel) \
 	X(reload) \
 	X(runs) \
+	X(coverage) \
+	X(why) \
+	X(schedule_next) \
+	X(backfill) \
 	X(config_check) \
 	X(config_show) \
 	X(doctor) \

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "daemon/config.h"
+#include "daemon/date.h"
+#include "daemon/page_url.h"
 #include "lib/exitcode.h"
 
 const char *daemon_configured_address(const struct config *config)
@@ -137,4 +139,43 @@ int daemon_post(struct cli *cli, const char *path, json_t *take_body, struct cli
 	int code = daemon_post_any(cli, path, take_body, ret);
 
 	return code != 0 || ret->status / 100 == 2 ? code : daemon_refused(cli, ret);
+}
+
+void daemon_add_param(struct buffer *path, const char *name, const char *value)
+{
+	if (!value) {
+		return;
+	}
+	buffer_printf(path, "%c%s=", strchr(buffer_str(path), '?') ? '&' : '?', name);
+	url_encode(value, path);
+}
+
+int daemon_show(struct cli *cli, const char *path, int (*print)(struct cli *cli, const json_t *json))
+{
+	struct client_answer answer;
+	int code = daemon_get(cli, path, &answer);
+	json_t *json;
+
+	if (code == 0 && cli_flag(cli, "json")) {
+		fprintf(cli->out, "%s\n", buffer_str(&answer.body));
+	} else if (code == 0) {
+		json = json_loads(buffer_str(&answer.body), 0, NULL);
+		code = json ? print(cli, json)
+			    : cli_error(cli, EXITCODE_UNAVAILABLE,
+				      "the answer is not what ogdsyncd says");
+		json_decref(json);
+	}
+	client_answer_fini(&answer);
+	return code;
+}
+
+int daemon_check_date(struct cli *cli, const char *option)
+{
+	const char *text = cli_option(cli, option);
+	int32_t day;
+
+	if (!text || date_parse(text, strlen(text), "%Y-%m-%d", &day) == 0) {
+		return 0;
+	}
+	return cli_usage(cli, "--%s is a date such as 2026-11-19", option);
 }

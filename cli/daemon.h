@@ -38,3 +38,16 @@ int daemon_post(struct cli *cli, const char *path, json_t *take_body, struct cli
 
 /* GET, and an answer that is not 2xx is said and turned into an exit code too. */
 int daemon_get(struct cli *cli, const char *path, struct client_answer *ret) must_check;
+
+/* Append a parameter to a path: "?name=value", then "&name=value". NULL: nothing. */
+struct buffer;
+void daemon_add_param(struct buffer *path, const char *name, const char *value);
+
+/*
+ * Print the answer to `path` as it is (--json), or by `print` from its JSON. Returns the exit code.
+ */
+int daemon_show(struct cli *cli, const char *path, int (*print)(struct cli *cli, const json_t *json))
+	must_check;
+
+/* An option that is a date, such as 2026-11-19, or is not given. 0, or the exit code. */
+int daemon_check_date(struct cli *cli, const char *option) must_check;

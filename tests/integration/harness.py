@@ -39,7 +39,7 @@ INDIA = timezone(timedelta(hours=5, minutes=30))
 REASONS = {"null": "missing", "number": "bad_number", "range": "out_of_range", "date": "bad_date",
            "text": "bad_text", "conflict": "conflict"}
 LIMIT_KB = 32 * 1024  # of memory
-NO_PERMISSION, TRY_AGAIN, CONFIG, UNAVAILABLE = 77, 75, 78, 69
+USAGE, NO_PERMISSION, TRY_AGAIN, CONFIG, UNAVAILABLE = 64, 77, 75, 78, 69
 SQL_ROWS = """
     SELECT state, district, market, commodity, variety, grade, arrival_date::text,
            trim_scale(min_price)::text, trim_scale(max_price)::text, trim_scale(modal_price)::text

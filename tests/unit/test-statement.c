@@ -129,11 +129,32 @@ static void test_day_first(void **state)
 	config_unref(config);
 }
 
+static void test_count_of_a_day(void **state)
+{
+	struct config *config = dataset_config_one(DATASET_PRICES);
+	const struct dataset *d = config->datasets[0];
+	_cleanup_buffer_ struct buffer all = {0};
+	_cleanup_buffer_ struct buffer part = {0};
+
+	(void)state;
+	statement_count_day(d, -1, &all);
+	assert_string_equal(buffer_str(&all),
+		"SELECT count(*) FROM \"m\".\"price\" AS t"
+		" WHERE t.\"day\" = date '1970-01-01' + $1::int");
+	statement_count_day(d, dataset_column(d, "state"), &part);
+	assert_string_equal(buffer_str(&part),
+		"SELECT count(*) FROM \"m\".\"price\" AS t JOIN \"m\".\"market\" AS l"
+		" ON l.id = t.\"market_id\""
+		" WHERE t.\"day\" = date '1970-01-01' + $1::int AND l.\"state\" = $2::text");
+	config_unref(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_with_lookups),
 		cmocka_unit_test(test_deactivate),
+		cmocka_unit_test(test_count_of_a_day),
 		cmocka_unit_test(test_day_key),
 		cmocka_unit_test(test_day_first),
 	};
