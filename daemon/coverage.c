@@ -255,7 +255,7 @@ bool coverage_is_weak(const struct cover_list *list, int32_t day, int64_t now_us
 	const struct cover_row *row = coverage_day(list, day);
 	int64_t expected = coverage_expectation(list, day);
 
-	return row && is_proof(row->state) && now_us >= coverage_over_us(day, list->day_ends_s) &&
+	return row && (is_proof(row->state) || row->state == COVER_EMPTY) && now_us >= coverage_over_us(day, list->day_ends_s) &&
 	       expected > 0 && (int64_t)row->distinct < expected / 2;
 }
 

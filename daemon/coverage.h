@@ -82,7 +82,10 @@ const struct cover_row *coverage_of(const struct cover_list *list, int32_t day, 
  */
 int64_t coverage_expectation(const struct cover_list *list, int32_t day);
 
-/* True for a day that is over and has less than half of what was to be expected. */
+/*
+ * True for a day that is over and has less than half of what was to be expected, though nothing is
+ * known to be missing: also for an empty one.
+ */
 bool coverage_is_weak(const struct cover_list *list, int32_t day, int64_t now_us);
 
 /* A day without a row, or whose rows are no proof. Only for a day that is over and was due. */

@@ -236,4 +236,6 @@ void daemon_heal_ended(struct daemon *daemon, const struct run_info *run)
 	heal->wait_ms = heal->wait_ms == 0 ? RETRY_MS : heal->wait_ms * 2;
 	heal->wait_ms = heal->wait_ms < RETRY_MAX_MS ? heal->wait_ms : RETRY_MAX_MS;
 	heal->pause_ms = clock_mono_ms(daemon->clock) + heal->wait_ms;
+	log_notice(NULL, "heal.pause", f_str("source", run->source->label),
+		f_u64("for_ms", heal->wait_ms), f_msg("the portal refused what healing asked for"));
 }

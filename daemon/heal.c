@@ -9,7 +9,7 @@
 
 #define DAY_US INT64_C(86400000000)
 
-/* A weak day may have been early: it is looked at once more when its week is over. */
+/* A weak or empty day may have been early: it is looked at once more when its week is over. */
 static const int64_t weak_after_us = 7 * DAY_US;
 
 static bool has_schedule(const struct source *source)
@@ -26,7 +26,7 @@ int32_t heal_last_day(const struct heal_request *request)
 }
 
 /* After a look in vain that late look is due again as any hole is. */
-static enum heal_need need_of_complete(const struct heal_request *request,
+static enum heal_need need_of_weak(const struct heal_request *request,
 	const struct cover_row *row, int64_t *ret_from_us)
 {
 	int64_t late_us =
@@ -52,9 +52,7 @@ enum heal_need heal_need(const struct heal_request *request, int32_t day, int64_
 		return HEAL_NOT;
 	}
 	if (!coverage_is_hole(best)) {
-		return best == own && best->state == COVER_COMPLETE
-			       ? need_of_complete(request, best, ret_from_us)
-			       : HEAL_NOT;
+		return best == own ? need_of_weak(request, best, ret_from_us) : HEAL_NOT;
 	}
 	if (own) {
 		*ret_from_us = own->next_try_us;

@@ -27,7 +27,7 @@ struct heal_request {
 enum heal_need {
 	HEAL_NOT,   /* nothing to do, or not healing's */
 	HEAL_FIRST, /* a hole that was never tried */
-	HEAL_AGAIN, /* tried before; or complete, but weak: looked at once more */
+	HEAL_AGAIN, /* tried before; or no hole, but weak: looked at once more */
 };
 
 /*

@@ -169,7 +169,7 @@ void schedule_restore(struct schedule *schedule, const struct source *source,
 	entry->paused = mark->paused;
 	if (mark->since_us > 0 && mark->since_us < now_us) {
 		entry->since_us = mark->since_us;
-		entry->owed = true;
+		entry->owed = mark->owed;
 	}
 }
 
@@ -186,6 +186,7 @@ void schedule_save(const struct schedule *schedule, const struct source *source,
 		.attempt_us = entry->attempt_us,
 		.retry_us = entry->retry_us == INT64_MAX ? 0 : entry->retry_us,
 		.since_us = entry->owed || entry->retry_us != INT64_MAX ? entry->since_us : 0,
+		.owed = entry->owed,
 		.n_failed = entry->n_failed,
 		.paused = entry->paused,
 	};

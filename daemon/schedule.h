@@ -36,7 +36,8 @@ struct schedule_mark {
 	int64_t tick_us;    /* the last one that fired: a later one that was missed is due */
 	int64_t attempt_us; /* when its last run ended: on_start waits for a while after it */
 	int64_t retry_us;
-	int64_t since_us;   /* the first tick that the next run must stand for */
+	int64_t since_us;   /* the first tick that the next retry, or run if `owed`, stands for */
+	bool owed;
 	unsigned n_failed;  /* runs in a row that were no success */
 	bool paused;        /* by an operator */
 };

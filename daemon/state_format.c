@@ -174,6 +174,7 @@ static json_t *source_to_json(const struct state_source *source, int *r)
 	*r |= json_object_set_new(o, "attempt_us", json_integer(source->mark.attempt_us));
 	*r |= json_object_set_new(o, "retry_us", json_integer(source->mark.retry_us));
 	*r |= json_object_set_new(o, "since_us", json_integer(source->mark.since_us));
+	*r |= json_object_set_new(o, "owed", json_boolean(source->mark.owed));
 	*r |= json_object_set_new(o, "retries", json_integer(source->mark.n_failed));
 	*r |= json_object_set_new(o, "paused", json_boolean(source->mark.paused));
 	*r |= json_object_set_new(o, "counts", counts_to_json(&source->counts, r));

@@ -132,6 +132,7 @@ static bool read_source(const json_t *o, struct state_doc *doc)
 	if (!source) {
 		return true; /* it was configured once */
 	}
+	source->mark.owed = json_is_true(json_object_get(o, "owed"));
 	return jsontext_get_int(o, "tick_us", 0, INT64_MAX, &source->mark.tick_us) &&
 		jsontext_get_int(o, "attempt_us", 0, INT64_MAX, &source->mark.attempt_us) &&
 		jsontext_get_int(o, "retry_us", 0, INT64_MAX, &source->mark.retry_us) &&

@@ -54,7 +54,7 @@ static inline void state_fill(struct state_doc *doc)
 	doc->counts.last_failure_us = 1795187450123000;
 	state_keep_sync(&doc->counts, &last);
 	doc->sources[1].mark = (struct schedule_mark){1795187440000000, 1795187450123000,
-		1795188340123000, 1795087440000000, 2, true};
+		1795188340123000, 1795087440000000, true, 2, true};
 	doc->sources[1].counts.n_syncs = 8;
 	state_keep_sync(&doc->sources[1].counts, &last);
 	doc->sources[1].tally = (struct source_counts){

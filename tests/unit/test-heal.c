@@ -187,6 +187,12 @@ static void test_a_weak_day_is_looked_at_once_more(void **state)
 	assert_string_equal(plan(&f, text), "12");
 	weak->next_try_us = NOON + 1;
 	assert_string_equal(plan(&f, text), "");
+	weak->next_try_us = 0;
+	weak->state = COVER_EMPTY; /* there was nothing, on a day that should have had rows */
+	weak->distinct = 0;
+	assert_string_equal(plan(&f, text), "");
+	weak->checked_us = NOON - 10 * DAY;
+	assert_string_equal(plan(&f, text), "12");
 	end(&f);
 }
 

@@ -315,6 +315,17 @@ static void test_since_the_first_tick_missed(void **state)
 	assert_string_equal(due(&f, MIDNIGHT + 10 * DAY + 12 * HOUR), "schedule");
 	assert_int_equal(f.since_us, MIDNIGHT + 10 * DAY + 12 * HOUR);
 	end(&f);
+	/* Also when another process comes to them. */
+	begin(&f, 1, MIDNIGHT + 10 * DAY + HOUR);
+	schedule_restore(f.schedule, &f.sources[0], &mark);
+	assert_string_equal(due(&f, MIDNIGHT + 10 * DAY + HOUR), "retry");
+	assert_int_equal(f.since_us, MIDNIGHT + 12 * HOUR);
+	end(&f);
+	begin(&f, 1, MIDNIGHT + 10 * DAY + 12 * HOUR);
+	schedule_restore(f.schedule, &f.sources[0], &mark);
+	assert_string_equal(due(&f, MIDNIGHT + 10 * DAY + 12 * HOUR), "schedule");
+	assert_int_equal(f.since_us, MIDNIGHT + 10 * DAY + 12 * HOUR);
+	end(&f);
 }
 
 static void test_what_brought_nothing_is_still_owed(void **state)

@@ -73,6 +73,7 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(again.sources[1].mark.attempt_us, 1795187450123000);
 	assert_int_equal(again.sources[1].mark.retry_us, 1795188340123000);
 	assert_int_equal(again.sources[1].mark.since_us, 1795087440000000);
+	assert_true(again.sources[1].mark.owed);
 	assert_int_equal(again.sources[1].mark.n_failed, 2);
 	assert_true(again.sources[1].mark.paused);
 	assert_false(again.sources[0].mark.paused);
