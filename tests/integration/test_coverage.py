@@ -56,7 +56,8 @@ def test_coverage_and_why(site, portal):
         assert "suspect" in why["text"] and why["next_try"] and "not before" in why["text"]
         why = daemon.get(f"/sync/why?date={broken}").json
         assert "504" in why["text"] and "partial" in why["text"] and why["stored"] in (199, 200)
-        state = site.value("SELECT state FROM mandi.market JOIN mandi.price ON market_id = market.id LIMIT 1")
+        state = site.value("SELECT state FROM mandi.market JOIN mandi.price ON market_id = market.id"
+                           " WHERE arrival_date = %s LIMIT 1", whole)
         why = daemon.get(f"/sync/why?date={whole}&state={state.replace(' ', '%20')}").json
         assert f"with {state}" in why["text"] and why["part"] == state and 0 < why["stored"] < 399
 
