@@ -35,42 +35,20 @@ static void print_answer(struct cli *cli, const json_t *json)
 }
 
 /* {"from": .., ..} of the options that are given; NULL when out of memory. */
-static char *make_body(const struct cli *cli)
+static json_t *make_body(const struct cli *cli)
 {
 	static const char *const names[] = {"dataset", "source", "from", "to"};
 	json_t *json = json_object();
-	int failed = !json;
 
-	for (unsigned i = 0; i < N_ELEMENTS(names); i++) {
+	for (unsigned i = 0; i < N_ELEMENTS(names) && json; i++) {
 		const char *text = cli_option(cli, names[i]);
 
-		if (text) {
-			failed |= json_object_set_new(json, names[i], jsontext_string(text)) < 0;
+		if (text && json_object_set_new(json, names[i], jsontext_string(text)) < 0) {
+			json_decref(json);
+			json = NULL;
 		}
 	}
-	return jsontext_dump(json, failed);
-}
-
-static int ask(struct cli *cli, struct client_answer *answer)
-{
-	_cleanup_free_ char *body = make_body(cli);
-	struct client_request request = {.path = "/sync/backfill", .body = body};
-	_cleanup_buffer_ struct buffer problem = {0};
-	int code;
-
-	if (!body) {
-		return cli_error(cli, EXITCODE_SOFTWARE, "out of memory");
-	}
-	code = daemon_ask(cli, &request, answer);
-	if (code != 0 || answer->status / 100 == 2) {
-		return code;
-	}
-	client_problem(answer, &problem);
-	return cli_error(cli,
-		answer->status == 403	? EXITCODE_NO_PERMISSION
-		: answer->status >= 500 ? EXITCODE_UNAVAILABLE
-					: EXITCODE_USAGE,
-		"%s", buffer_str(&problem));
+	return json;
 }
 
 static int run_backfill(struct cli *cli)
@@ -83,7 +61,7 @@ static int run_backfill(struct cli *cli)
 	if (code == 0 && (!cli_option(cli, "from") || !cli_option(cli, "to"))) {
 		code = cli_usage(cli, "--from and --to are needed");
 	}
-	code = code ? code : ask(cli, &answer);
+	code = code ? code : daemon_post(cli, "/sync/backfill", make_body(cli), &answer);
 	if (code == 0 && cli_flag(cli, "json")) {
 		fprintf(cli->out, "%s\n", buffer_str(&answer.body));
 	} else if (code == 0) {

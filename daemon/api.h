@@ -92,7 +92,8 @@ struct api_source {
 	void (*plan)(void *arg, const struct source *source, struct api_plan *ret);
 	/* See schedule_upcoming(). */
 	unsigned (*upcoming)(void *arg, struct schedule_tick *ticks, unsigned max);
-	void (*heal_soon)(void *arg);
+	/* Days were marked for healing, by `who`. */
+	void (*backfilled)(void *arg, const struct source *source, int64_t n_days, const char *who);
 	void *arg;
 };
 

@@ -196,7 +196,6 @@ static void take_after(struct api_days *days, const struct pg_result *result)
 	buffer_printf(&days->body,
 		"\"holes\":%u,\"newer_holes\":%u,\"max_slices_per_day\":%u,\"days_needed\":%u}", n,
 		n_newer, budget, (n + n_newer + budget - 1) / budget);
-	days->source->heal_soon(days->source->arg);
 	api_days_finish(days);
 }
 
@@ -208,6 +207,8 @@ static void take_marked(struct api_days *days, const struct pg_result *result)
 	api_put_day(&days->body, "from", days->from);
 	api_put_day(&days->body, "to", days->to);
 	buffer_printf(&days->body, "\"marked\":%" PRId64 ",", pg_i64(result, 0, 0));
+	days->source->backfilled(
+		days->source->arg, days->asks, pg_i64(result, 0, 0), days->who);
 	api_days_ask_coverage(days, take_after);
 }
 
@@ -228,28 +229,43 @@ static bool check_range(struct api_days *days)
 	return true;
 }
 
+/* False: something else, or not what is needed. Texts live as long as `json`. */
+static bool read_backfill(json_t *json, const char **dataset, const char **source,
+	int32_t *from, int32_t *to)
+{
+	const char *first, *last;
+
+	return json_unpack(json, "{s?s, s?s, s:s, s:s !}", "dataset", dataset, "source", source,
+		       "from", &first, "to", &last) == 0 &&
+	       api_read_day(first, from) && api_read_day(last, to);
+}
+
 void api_on_backfill(void *arg, struct httpd_request *request)
 {
-	size_t len;
-	const char *body = httpd_body(request, &len);
-	json_t *json = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *dataset = NULL, *source = NULL, *from = NULL, *to = NULL;
+	char who[API_WHO_BYTES];
+	const char *dataset = NULL, *source = NULL;
+	int32_t from, to;
 	struct api_days *days;
+	json_t *json;
 
-	if (!json || json_unpack(json, "{s?s, s?s, s:s, s:s !}", "dataset", &dataset, "source",
-			     &source, "from", &from, "to", &to) < 0) {
+	if (!api_may_control(arg, request, who) || !(json = api_read_body(request))) {
+		return;
+	}
+	if (!read_backfill(json, &dataset, &source, &from, &to)) {
 		httpd_problem(request, 400, NULL, 0,
 			"the body is {\"dataset\"?, \"source\"?, \"from\": DATE, \"to\": DATE}");
 		json_decref(json);
 		return;
 	}
 	days = api_days_new(arg, request, dataset, source);
-	if (days && (!api_read_day(from, &days->from) || !api_read_day(to, &days->to))) {
-		api_days_fail(days, 400, "from and to are dates such as 2026-11-19");
-		days = NULL;
-	}
 	json_decref(json);
-	if (days && check_range(days)) {
+	if (!days) {
+		return;
+	}
+	days->from = from;
+	days->to = to;
+	memcpy(days->who, who, sizeof(days->who));
+	if (check_range(days)) {
 		ledger_ask_backfill(&days->question, days->asks, days->from, days->to,
 			days->now_us);
 		api_days_ask(days, take_marked);

@@ -30,6 +30,7 @@ struct api_days {
 	/* What was asked for; INT32_MIN: not given. */
 	int32_t from, to;
 	char part[SPOOL_NAME_BYTES];
+	char who[API_WHO_BYTES];   /* of a backfill */
 	struct why *why; /* of /sync/why */
 };
 

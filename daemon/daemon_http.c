@@ -113,8 +113,10 @@ static unsigned get_upcoming(void *arg, struct schedule_tick *ticks, unsigned ma
 	return schedule_upcoming(((const struct daemon *)arg)->schedule, get_now_us(arg), ticks, max);
 }
 
-static void heal_soon(void *arg)
+static void on_backfilled(void *arg, const struct source *source, int64_t n_days, const char *who)
 {
+	log_notice(NULL, "heal.backfill", f_str("source", source->label), f_i64("days", n_days),
+		f_str("who", who));
 	daemon_heal_soon(arg);
 	daemon_heal_look(arg);
 }
@@ -198,7 +200,7 @@ int daemon_listen(struct daemon *daemon, struct error *error)
 		.now_us = get_now_us,
 		.plan = get_plan,
 		.upcoming = get_upcoming,
-		.heal_soon = heal_soon,
+		.backfilled = on_backfilled,
 		.arg = daemon,
 	};
 	if (httpd_new(&daemon->loop, &options, &daemon->httpd) < 0) {
