@@ -116,7 +116,7 @@ static unsigned get_upcoming(void *arg, struct schedule_tick *ticks, unsigned ma
 static void on_backfilled(void *arg, const struct source *source, int64_t n_days, const char *who)
 {
 	log_notice(NULL, "heal.backfill", f_str("source", source->label), f_i64("days", n_days),
-		f_str("who", who));
+		f_str("by", who));
 	daemon_heal_soon(arg);
 	daemon_heal_look(arg);
 }
