@@ -67,6 +67,7 @@ struct api_plan {
 	int64_t next_run_us;     /* INT64_MAX: never by itself */
 	int32_t next_day, today; /* next_day: on which that is */
 	int64_t day_begin_us;    /* of today */
+	bool paused;             /* the source, or all of them */
 };
 
 struct api_source {

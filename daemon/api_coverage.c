@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,54 +15,35 @@ enum { MAX_DAYS = 4000, MAX_TICKS = 500, DEFAULT_TICKS = 10 };
 
 /* ---- GET /sync/coverage ---- */
 
-static void put_row(struct buffer *out, const struct cover_row *row, const char *code)
+static void put_day(struct api_days *days, int32_t day, const struct cover_row *known)
 {
-	api_put_text(out, "source", row->source);
-	if (row->expected >= 0) {
-		buffer_printf(out, "\"expected\":%" PRId64 ",", row->expected);
-	} else {
-		buffer_append_str(out, "\"expected\":null,");
-	}
-	buffer_printf(out,
-		"\"received\":%" PRIu64 ",\"distinct\":%" PRIu64 ",\"quarantined\":%" PRIu64
-		",\"attempts\":%u,",
-		row->received, row->distinct, row->quarantined, row->attempts);
-	api_put_time(out, "next_try", row->next_try_us);
-	api_put_text(out, "code", code);
-	if (row->run) {
-		buffer_printf(out, "\"run\":%" PRId64 ",", row->run);
-	} else {
-		buffer_append_str(out, "\"run\":null,");
-	}
-	api_put_time(out, "checked_at", row->checked_us);
-	out->len--; /* the last comma */
-}
-
-static void put_day(struct api_days *days, int32_t day, const struct cover_row *row)
-{
+	static const struct cover_row nothing = {.state = COVER_MISSING, .expected = -1};
+	const struct cover_row *row = known ? known : &nothing;
 	struct buffer *out = &days->body;
-	bool weak = row && coverage_is_weak(&days->list, day, days->now_us);
+	bool weak = known && coverage_is_weak(&days->list, day, days->now_us);
 
 	buffer_append_char(out, '{');
 	api_put_day(out, "date", day);
-	api_put_text(out, "state", cover_state_name(row ? row->state : COVER_MISSING));
-	if (row) {
-		put_row(out, row, weak ? "weak" : row->code);
-	} else {
-		buffer_append_str(out, "\"source\":null,\"expected\":null,\"received\":0,"
-				       "\"distinct\":0,\"quarantined\":0,\"attempts\":0,"
-				       "\"next_try\":null,\"code\":null,\"run\":null,"
-				       "\"checked_at\":null");
-	}
+	api_put_text(out, "state", cover_state_name(row->state));
+	api_put_text(out, "source", row->source);
+	api_put_number(out, "expected", row->expected, -1);
+	api_put_number(out, "received", (int64_t)row->received, -1);
+	api_put_number(out, "distinct", (int64_t)row->distinct, -1);
+	api_put_number(out, "quarantined", (int64_t)row->quarantined, -1);
+	api_put_number(out, "attempts", row->attempts, -1);
+	api_put_time(out, "next_try", row->next_try_us);
+	api_put_text(out, "code", weak ? "weak" : row->code);
+	api_put_number(out, "run", row->run, 0);
+	api_put_time(out, "checked_at", row->checked_us);
 	buffer_append_char(out, '}');
 }
 
 static void put_summary(struct buffer *out, const unsigned *counts)
 {
-	buffer_append_str(out, "],\"summary\":{");
+	api_put_key(out, "summary");
+	buffer_append_char(out, '{');
 	for (unsigned i = 0; i < N_COVER_STATES; i++) {
-		buffer_printf(out, "%s\"%s\":%u", i > 0 ? "," : "",
-			cover_state_name((enum cover_state)i), counts[i]);
+		api_put_number(out, cover_state_name((enum cover_state)i), counts[i], -1);
 	}
 	buffer_append_str(out, "}}");
 }
@@ -84,6 +64,7 @@ static void put_days(struct api_days *days)
 			first = false;
 		}
 	}
+	buffer_append_char(&days->body, ']');
 	put_summary(&days->body, counts);
 }
 
@@ -115,7 +96,8 @@ static void take_coverage(struct api_days *days, const struct pg_result *result)
 	api_put_text(&days->body, "dataset", days->dataset->name);
 	api_put_day(&days->body, "from", days->from);
 	api_put_day(&days->body, "to", days->to);
-	buffer_append_str(&days->body, "\"days\":[");
+	api_put_key(&days->body, "days");
+	buffer_append_char(&days->body, '[');
 	put_days(days);
 	api_days_finish(days);
 }
@@ -139,7 +121,6 @@ static void put_tick(struct buffer *out, const struct schedule_tick *tick)
 	api_put_text(out, "source", tick->source->name);
 	api_put_time(out, "at", tick->at_us);
 	api_put_text(out, "trigger", tick->trigger);
-	out->len--;
 	buffer_append_char(out, '}');
 }
 
@@ -193,9 +174,11 @@ static void take_after(struct api_days *days, const struct pg_result *result)
 			n_newer += day > days->to;
 		}
 	}
-	buffer_printf(&days->body,
-		"\"holes\":%u,\"newer_holes\":%u,\"max_slices_per_day\":%u,\"days_needed\":%u}", n,
-		n_newer, budget, (n + n_newer + budget - 1) / budget);
+	api_put_number(&days->body, "holes", n, -1);
+	api_put_number(&days->body, "newer_holes", n_newer, -1);
+	api_put_number(&days->body, "max_slices_per_day", budget, -1);
+	api_put_number(&days->body, "days_needed", (n + n_newer + budget - 1) / budget, -1);
+	buffer_append_char(&days->body, '}');
 	api_days_finish(days);
 }
 
@@ -206,7 +189,7 @@ static void take_marked(struct api_days *days, const struct pg_result *result)
 	api_put_text(&days->body, "source", days->asks->name);
 	api_put_day(&days->body, "from", days->from);
 	api_put_day(&days->body, "to", days->to);
-	buffer_printf(&days->body, "\"marked\":%" PRId64 ",", pg_i64(result, 0, 0));
+	api_put_number(&days->body, "marked", pg_i64(result, 0, 0), -1);
 	days->source->backfilled(
 		days->source->arg, days->asks, pg_i64(result, 0, 0), days->who);
 	api_days_ask_coverage(days, take_after);

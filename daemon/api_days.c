@@ -6,6 +6,7 @@
 #include "daemon/api_days.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,23 +169,32 @@ bool api_days_take_coverage(struct api_days *days, const struct pg_result *resul
 
 /* ---- values ---- */
 
+void api_put_key(struct buffer *out, const char *key)
+{
+	if (out->len > 0 && out->data[out->len - 1] != '{') {
+		buffer_append_char(out, ',');
+	}
+	buffer_printf(out, "\"%s\":", key);
+}
+
 void api_put_text(struct buffer *out, const char *key, const char *text)
 {
-	buffer_printf(out, "\"%s\":", key);
+	api_put_key(out, key);
 	if (!text || !text[0]) {
-		buffer_append_str(out, "null,");
+		buffer_append_str(out, "null");
 		return;
 	}
 	buffer_append_char(out, '"');
 	escape_append(out, text, strlen(text));
-	buffer_append_str(out, "\",");
+	buffer_append_char(out, '"');
 }
 
 void api_put_day(struct buffer *out, const char *key, int32_t day)
 {
-	buffer_printf(out, "\"%s\":\"", key);
+	api_put_key(out, key);
+	buffer_append_char(out, '"');
 	date_format(day, "%Y-%m-%d", out);
-	buffer_append_str(out, "\",");
+	buffer_append_char(out, '"');
 }
 
 void api_put_time(struct buffer *out, const char *key, int64_t us)
@@ -192,4 +202,20 @@ void api_put_time(struct buffer *out, const char *key, int64_t us)
 	char text[CLOCK_RFC3339_BYTES];
 
 	api_put_text(out, key, us ? clock_format_rfc3339(us, 3, text) : NULL);
+}
+
+void api_put_number(struct buffer *out, const char *key, int64_t n, int64_t null)
+{
+	api_put_key(out, key);
+	if (n == null) {
+		buffer_append_str(out, "null");
+	} else {
+		buffer_printf(out, "%" PRId64, n);
+	}
+}
+
+void api_put_bool(struct buffer *out, const char *key, bool value)
+{
+	api_put_key(out, key);
+	buffer_append_str(out, value ? "true" : "false");
 }

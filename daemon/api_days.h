@@ -53,7 +53,11 @@ bool api_days_take_coverage(struct api_days *days, const struct pg_result *resul
 void api_days_fail(struct api_days *days, int status, const char *format, ...) printf_like(3, 4);
 void api_days_finish(struct api_days *days);
 
-/* `"key":"2026-11-19"`, `"key":time or null`, `"key":"text" or null`, each with a comma behind. */
+/* `"key":value`, after a comma unless it is the first of its object. */
+void api_put_text(struct buffer *out, const char *key, const char *text); /* NULL, "": null */
 void api_put_day(struct buffer *out, const char *key, int32_t day);
-void api_put_time(struct buffer *out, const char *key, int64_t us);
-void api_put_text(struct buffer *out, const char *key, const char *text);
+void api_put_time(struct buffer *out, const char *key, int64_t us);     /* 0: null */
+void api_put_number(struct buffer *out, const char *key, int64_t n, int64_t null);
+void api_put_bool(struct buffer *out, const char *key, bool value);
+/* The key alone: its value follows. */
+void api_put_key(struct buffer *out, const char *key);

@@ -5,7 +5,6 @@
  * one, what healing has spent today, and how many rows are stored. Then why.c has the words.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,22 +21,27 @@ struct story {
 	struct why_look looks[MAX_LOOKS];
 };
 
+static void put_look(struct buffer *out, const struct why_look *look)
+{
+	buffer_append_char(out, '{');
+	api_put_number(out, "run", look->run, 0);
+	api_put_text(out, "trigger", look->trigger);
+	api_put_text(out, "state", look->state);
+	api_put_text(out, "code", look->code);
+	api_put_text(out, "error", look->text);
+	api_put_number(out, "received", (int64_t)look->received, -1);
+	api_put_number(out, "quarantined", (int64_t)look->quarantined, -1);
+	api_put_time(out, "fetched_at", look->fetched_us);
+	buffer_append_char(out, '}');
+}
+
 static void put_looks(struct buffer *out, const struct why *why)
 {
-	buffer_append_str(out, "\"looks\":[");
+	api_put_key(out, "looks");
+	buffer_append_char(out, '[');
 	for (unsigned i = 0; i < why->n_looks; i++) {
-		const struct why_look *look = &why->looks[i];
-
-		buffer_printf(out, "%s{\"run\":%" PRId64 ",", i > 0 ? "," : "", look->run);
-		api_put_text(out, "trigger", look->trigger);
-		api_put_text(out, "state", look->state);
-		api_put_text(out, "code", look->code);
-		api_put_text(out, "error", look->text);
-		buffer_printf(out, "\"received\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",",
-			look->received, look->quarantined);
-		api_put_time(out, "fetched_at", look->fetched_us);
-		out->len--;
-		buffer_append_char(out, '}');
+		buffer_append_str(out, i > 0 ? "," : "");
+		put_look(out, &why->looks[i]);
 	}
 	buffer_append_str(out, "]}");
 }
@@ -60,9 +64,9 @@ static void answer(struct api_days *days)
 	api_put_text(out, "text", buffer_str(&text));
 	api_put_text(out, "state",
 		row ? cover_state_name(row->state) : due ? cover_state_name(COVER_MISSING) : NULL);
-	buffer_printf(out, "\"due\":%s,\"weak\":%s,\"stored\":%" PRId64 ",", due ? "true" : "false",
-		coverage_is_weak(&days->list, why->day, why->now_us) ? "true" : "false",
-		why->n_stored);
+	api_put_bool(out, "due", due);
+	api_put_bool(out, "weak", coverage_is_weak(&days->list, why->day, why->now_us));
+	api_put_number(out, "stored", why->n_stored, -1);
 	api_put_time(out, "next_try", why_next_us(why));
 	put_looks(out, why);
 	api_days_finish(days);
@@ -176,6 +180,7 @@ static struct why *new_story(struct api_days *days)
 		.day = days->from,
 		.today = days->plan.today,
 		.next_day = days->plan.next_day,
+		.paused = days->plan.paused,
 		.now_us = days->now_us,
 		.next_run_us = days->plan.next_run_us,
 		.looks = story->looks,

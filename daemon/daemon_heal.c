@@ -15,6 +15,8 @@
  *   - No database: no round, for the ledger is the truth; said once.
  *   - The portal refuses: the run ends there, and healing waits 15 minutes, doubling.
  *   - Another daemon has the lease: it heals, we only count.
+ *   - The database refused a slice of the source: it is not in the books and would be fetched again
+ *     and again, so the source is not healed until it is loaded.
  */
 
 #include "daemon/daemon_private.h"
@@ -89,6 +91,11 @@ static bool start_chunk(struct daemon *daemon, const struct heal_request *reques
 	return true;
 }
 
+static bool is_healed(const struct daemon *daemon, const struct source *source)
+{
+	return source->heal.enabled && !loader_has_refused(daemon->loader, source);
+}
+
 /* The next source of the dataset that heals, from heal.source on. */
 static void ask_spent(struct daemon *daemon);
 
@@ -121,7 +128,7 @@ static void ask_spent(struct daemon *daemon)
 	const struct dataset *dataset = dataset_now(daemon);
 	struct ledger_question question;
 
-	while (daemon->heal.source < dataset->n_sources && !source_now(daemon)->heal.enabled) {
+	while (daemon->heal.source < dataset->n_sources && !is_healed(daemon, source_now(daemon))) {
 		daemon->heal.source++;
 	}
 	if (daemon->heal.source == dataset->n_sources || !may_heal(daemon)) {

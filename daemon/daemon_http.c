@@ -105,6 +105,8 @@ static void get_plan(void *arg, const struct source *source, struct api_plan *re
 		.next_day = next_us == INT64_MAX ? INT32_MAX : daemon_day(daemon, next_us),
 		.today = daemon_day(daemon, now_us),
 		.day_begin_us = daemon_day_begin_us(daemon, now_us),
+		.paused = schedule_is_paused(daemon->schedule, NULL) ||
+			  (source && schedule_is_paused(daemon->schedule, source)),
 	};
 }
 

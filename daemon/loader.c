@@ -182,6 +182,19 @@ bool loader_is_idle(const struct loader *loader)
 	return TAILQ_EMPTY(&loader->queue) && loader->phase != PHASE_WORKING;
 }
 
+bool loader_has_refused(const struct loader *loader, const struct source *source)
+{
+	const struct item *item;
+
+	TAILQ_FOREACH (item, &loader->aside, entry) {
+		if (strcmp(item->dataset, source->dataset->name) == 0 &&
+			strcmp(item->source, source->name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void loader_part_closed(struct loader *loader)
 {
 	if (--loader->n_open == 0) {

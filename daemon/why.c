@@ -271,6 +271,9 @@ static void say_next(const struct why *why, struct buffer *out)
 	} else {
 		say_nobody(why, &request, out);
 	}
+	if (why->paused) {
+		buffer_append_str(out, " But it is paused: until 'ogdsync resume' nothing is asked for.");
+	}
 }
 
 int64_t why_next_us(const struct why *why)

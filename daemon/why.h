@@ -30,6 +30,7 @@ struct why {
 	int64_t now_us;
 	int64_t next_run_us;               /* of `source`; INT64_MAX: never by itself */
 	int32_t next_day;                  /* on which that is */
+	bool paused;                       /* nothing is asked for by itself */
 	unsigned spent, spent_tried;       /* by healing, today */
 	const struct why_look *looks;      /* of `source`, the newest first */
 	unsigned n_looks;

@@ -106,3 +106,26 @@ def test_a_scheduled_run_goes_first(site, portal):
     assert min(run[1] for run in heal_runs) < live < max(run[1] for run in heal_runs)
     assert heal_runs[0][0] < 5, "it gave way"
     assert set(days(19)) <= set(healed(site))
+
+
+def test_a_refused_load_is_not_fetched_again_and_again(site, portal):
+    bad = days_back(4)[0]
+    heal(site)
+    with site.connect() as db:
+        db.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                   f" $$BEGIN IF new.arrival_date = '{bad}' THEN RAISE 'not this day'; END IF; RETURN new; END$$")
+        db.execute("CREATE TRIGGER refuse BEFORE INSERT ON mandi.price FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with site.start() as daemon:
+        wait_rest(daemon)
+        time.sleep(0.5)  # nothing else may come
+        assert daemon.log().count(f"slice={bad} state=proven") == 1
+        assert daemon.status()["spool"]["ready"] == 1
+    assert bad not in healed(site)
+    with site.connect() as db:
+        db.execute("DROP TRIGGER refuse ON mandi.price")
+    with site.start() as daemon:
+        wait_rest(daemon)
+        assert daemon.status()["coverage"] == {"missing_days": 0, "partial_days": 0}
+        assert daemon.log().count(f"slice={bad} state=proven") == 0, "it was in the spool"
+    assert site.rows() == site.truth(live=False, days=healed(site))
+    site.check_books()

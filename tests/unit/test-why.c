@@ -114,11 +114,13 @@ static void test_never_seen(void **state)
 	(void)state;
 	begin(&f, 10);
 	f.why.spent = 3;
+	f.why.paused = true;
 	add(&f, 5, COVER_COMPLETE, 400, 0, 0);
 	check(&f,
 		"2026-12-03, a Thursday, was due at 2026-12-04T09:00:00+05:30."
 		" Nothing is known of it: no look at it is in the books."
-		" Healing asks for it next; 5 newer ones go before it, 3 of 40 for today are spent.");
+		" Healing asks for it next; 5 newer ones go before it, 3 of 40 for today are spent."
+		" But it is paused: until 'ogdsync resume' nothing is asked for.");
 }
 
 static void test_a_hole_waits(void **state)
