@@ -56,8 +56,31 @@ void ledger_read_cover(const struct pg_result *result, int i, struct cover_row *
 	snprintf(ret->code, sizeof(ret->code), "%s", pg_value(result, i, 5));
 }
 
+/* A row that is there is updated by its key: that is less for the write-ahead log than a conflict. */
+static const char sql_update[] =
+	"UPDATE ogdsync.coverage SET data_date = date '1970-01-01' + $4::int, state = $5,"
+	" expected = $6, received = $7, distinct_rows = $8, quarantined = $9, code = $10,"
+	" attempts = $11, tries = $12, zeros = $13, zero_at = " SQL_TIME(14) ", next_try = "
+	SQL_TIME(15) ", run = $16, checked_at = " SQL_TIME(17)
+	" WHERE dataset = $1 AND source = $2 AND slice = $3";
+
+/* An operator may mark the same day as missing meanwhile. */
+static const char sql_insert[] =
+	"INSERT INTO ogdsync.coverage (dataset, source, slice, data_date, state,"
+	" expected, received, distinct_rows, quarantined, code, attempts, tries, zeros,"
+	" zero_at, next_try, run, checked_at)"
+	" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
+	" $12, $13, " SQL_TIME(14) ", " SQL_TIME(15) ", $16, " SQL_TIME(17) ")"
+	" ON CONFLICT (dataset, source, slice) DO UPDATE SET state = excluded.state,"
+	" expected = excluded.expected, received = excluded.received,"
+	" distinct_rows = excluded.distinct_rows, quarantined = excluded.quarantined,"
+	" code = excluded.code, attempts = excluded.attempts, tries = excluded.tries,"
+	" zeros = excluded.zeros, zero_at = excluded.zero_at,"
+	" next_try = excluded.next_try, run = excluded.run,"
+	" checked_at = excluded.checked_at";
+
 void ledger_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	const struct cover_row *row, pg_result_fn on_result, void *arg)
+	const struct cover_row *row, bool known, pg_result_fn on_result, void *arg)
 {
 	struct params p = {.n = 0};
 
@@ -78,20 +101,7 @@ void ledger_cover(struct pg *pg, const char *dataset, const char *source, const 
 	add_number_or_null(&p, row->next_try_us, 0);
 	add_number_or_null(&p, row->run, 0);
 	add_number(&p, row->checked_us);
-	pg_query(pg,
-		"INSERT INTO ogdsync.coverage (dataset, source, slice, data_date, state,"
-		" expected, received, distinct_rows, quarantined, code, attempts, tries, zeros,"
-		" zero_at, next_try, run, checked_at)"
-		" VALUES ($1, $2, $3, date '1970-01-01' + $4::int, $5, $6, $7, $8, $9, $10, $11,"
-		" $12, $13, " SQL_TIME(14) ", " SQL_TIME(15) ", $16, " SQL_TIME(17) ")"
-		" ON CONFLICT (dataset, source, slice) DO UPDATE SET state = excluded.state,"
-		" expected = excluded.expected, received = excluded.received,"
-		" distinct_rows = excluded.distinct_rows, quarantined = excluded.quarantined,"
-		" code = excluded.code, attempts = excluded.attempts, tries = excluded.tries,"
-		" zeros = excluded.zeros, zero_at = excluded.zero_at,"
-		" next_try = excluded.next_try, run = excluded.run,"
-		" checked_at = excluded.checked_at",
-		p.list, p.n, on_result, arg);
+	pg_query(pg, known ? sql_update : sql_insert, p.list, p.n, on_result, arg);
 }
 
 /* ---- questions ---- */

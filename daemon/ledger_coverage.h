@@ -20,9 +20,9 @@ void ledger_find_cover(struct pg *pg, const char *dataset, const char *source, c
 	pg_result_fn on_result, void *arg);
 /* Row `i`; its day and source are the caller's. */
 void ledger_read_cover(const struct pg_result *result, int i, struct cover_row *ret);
-/* What is known of it now: see coverage_fold(). */
+/* What is known of it now: see coverage_fold(). `known`: there was a row. */
 void ledger_cover(struct pg *pg, const char *dataset, const char *source, const char *slice,
-	const struct cover_row *row, pg_result_fn on_result, void *arg);
+	const struct cover_row *row, bool known, pg_result_fn on_result, void *arg);
 
 /* ---- questions ---- */
 

@@ -261,7 +261,7 @@ enum step load_step_cover(struct load *load)
 		row.attempts = load->cover_old.attempts;
 		row.tries = load->cover_old.tries;
 	}
-	ledger_cover(load->options.pg, header->dataset, header->source, slice, &row, on_covered,
-		load);
+	ledger_cover(load->options.pg, header->dataset, header->source, slice, &row,
+		load->cover_known, on_covered, load);
 	return STEP_WAIT;
 }
