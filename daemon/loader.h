@@ -110,7 +110,7 @@ enum loader_state loader_state(const struct loader *loader);
 const struct error *loader_error(const struct loader *loader); /* why not UP; may be unset */
 unsigned loader_attempts(const struct loader *loader); /* failed attempts since the last success */
 bool loader_is_idle(const struct loader *loader);      /* nothing queued, nothing running */
-/* The database refused a slice of it, which lies in the spool until the next connect. */
+/* The database refused a slice of it, which waits in the spool to be tried again. */
 bool loader_has_refused(const struct loader *loader, const struct source *source);
 
 /* Cancels what runs; on_slice does not come any more. `loader` is gone when on_closed comes. */
