@@ -282,12 +282,16 @@ void report_log_database(struct report *report, enum loader_state state, const s
 	}
 }
 
-/* Of a lease that cannot be known, and could not before, only the reason may be news. */
+/*
+ * Of a lease that cannot be known, and could not before, only the reason may be news; that of a
+ * database which comes and goes is not, for database.down says it.
+ */
 void report_log_lease(const struct lease_status *lease, bool changed)
 {
 	bool failed = error_is_set(&lease->error);
+	bool refused = lease->error.class == ERROR_REJECTED;
 
-	if (changed || (failed && lease->state == LEASE_UNKNOWN)) {
+	if (changed || (refused && lease->state == LEASE_UNKNOWN)) {
 		log_at(NULL, lease->state == LEASE_HOLDER ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING,
 			"lease.changed", f_str("state", lease_state_name(lease->state)),
 			f_str("holder", lease->holder[0] ? lease->holder : NULL),
