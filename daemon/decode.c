@@ -264,6 +264,7 @@ static int on_end_map(void *arg)
 
 	d->depth--;
 	if (d->record.is_open && d->depth == DEPTH_RECORDS) {
+		d->at_rest = true; /* the brace is the last byte that yajl was given */
 		return end_record(d);
 	}
 	d->closed = d->depth == 0;
@@ -442,6 +443,7 @@ static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 	len = up_to_brace(data, len);
 	d->slice.bytes = data;
 	d->slice.len = len;
+	d->at_rest = false;
 	switch (yajl_parse(d->yajl, data, len)) {
 	case yajl_status_ok:
 		break;
@@ -451,7 +453,6 @@ static size_t take_body(struct decode *d, const unsigned char *data, size_t len)
 		fail_parse(d);
 		return len;
 	}
-	d->at_rest = d->in_records && d->depth == DEPTH_RECORDS && data[len - 1] == '}';
 	if (d->record.is_open && open_record_keep(&d->record, &d->slice) < 0) {
 		fail_record_too_long(d);
 	}

@@ -368,6 +368,7 @@ static void test_plain(void **state)
 		"{\"a\":nul}", "{\"a\":nulll}", "{\"a\":1x}", "{\"a\":\"tab\tin it\"}", "{a:1}",
 		"{\"a\":\"no end}", "", ",", "{\"a\":1}{\"a\":2}", "{\"a\":1},,{\"a\":2}", "7",
 		"{\"a\":\"12345678\n\"}", "{\"a\":1}]", "{\"a\":1}}", "{\"a\":1}, {\"a\":2} x",
+		"{\"a\":1,\"b\":2}\"}", /* yajl waits for the end of a text, not at rest */
 	};
 
 	(void)state;
