@@ -221,6 +221,28 @@ def check_journal(machine):
     assert not any("a-key-of-nobody" in str(entry) for entry in entries)
 
 
+def check_explained(machine):
+    """journalctl -x knows what the events mean."""
+    machine.inside("journalctl", "--update-catalog")
+    said = machine.out("journalctl", "-x", "-u", "ogdsyncd", "--no-pager")
+    assert "Subject: ogdsyncd is ready" in said and "Subject: The database is down" in said
+    assert "@OGDSYNC_" not in said
+
+
+def unit_in_doctor(machine):
+    """What `ogdsync doctor` finds of the unit and of the daemon."""
+    done = machine.inside("ogdsync", "doctor", "--json", check=False)
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["daemon"]["status"] == "warning" and found["database"]["status"] == "critical", found
+    return found["unit"]["status"], found["unit"]["text"]
+
+
+def check_doctor(machine):
+    assert unit_in_doctor(machine) == ("warning", "ogdsyncd.service runs, and will not after a reboot")
+    machine.inside("systemctl", "enable", "ogdsyncd")
+    assert unit_in_doctor(machine) == ("ok", "ogdsyncd.service is enabled and active")
+
+
 def check_stop(machine):
     machine.inside("systemctl", "stop", "ogdsyncd.socket", "ogdsyncd")
     assert machine.show("ActiveState") == "inactive" and machine.show("Result") == "success"
@@ -246,7 +268,10 @@ def main():
         check_reload(machine, config)
         check_restart(machine)
         check_journal(machine)
+        check_explained(machine)
+        check_doctor(machine)
         check_stop(machine)
+        assert unit_in_doctor(machine) == ("warning", "ogdsyncd.service is inactive")
 
 
 if __name__ == "__main__":
