@@ -143,6 +143,14 @@ class Browser:
                 seen.append((message["params"]["response"]["url"], message["params"]["response"]["status"]))
         return seen
 
+    def fonts(self, selector):
+        """The families that the text there is drawn with."""
+        self.devtools("DOM.enable")
+        self.devtools("CSS.enable")
+        root = self.devtools("DOM.getDocument")["root"]["nodeId"]
+        node = self.devtools("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        return {font["familyName"] for font in self.devtools("CSS.getPlatformFontsForNode", nodeId=node)["fonts"]}
+
     def accessible(self):
         """(role, name) of everything that a screen reader meets."""
         nodes = self.devtools("Accessibility.getFullAXTree")["nodes"]

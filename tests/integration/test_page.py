@@ -3,6 +3,7 @@
 import re
 import tempfile
 import time
+from datetime import datetime, timezone
 
 import pytest
 
@@ -176,6 +177,20 @@ def test_recent_runs_with_their_counts_and_errors(browser, site, portal):
         wait_until(lambda: browser.text("#runs .slices") == "", 5, "the slices to fold up")
 
 
+def test_names_of_the_portal_stay_text(browser, site, portal):
+    site.sync()
+    with site.connect() as db:
+        db.execute("UPDATE ogdsync.run_slice SET slice = '2026-11-20/<b onclick=\"x\">केरल</b>'")
+    with site.start():
+        show(browser, site)
+        see(browser, "#runs", "✓success")
+        browser.click("#runs tbody button")
+        see(browser, "#runs .slices", '2026-11-20/<b onclick="x">केरल</b>')
+        assert browser.run("return document.querySelector('.slices b')") is None
+        assert browser.text(".slices [lang=hi]") == "केरल"
+        assert any("Devanagari" in family for family in browser.fonts(".slices [lang=hi]"))
+
+
 def test_stale_data_are_said_to_be_stale(browser, site, portal):
     old = days_back(6)[0]
     portal.control(today=str(old))
@@ -293,3 +308,98 @@ def test_a_page_that_nobody_sees_asks_rarely(browser, settled):
     browser.run("Object.defineProperty(document, 'hidden', {value: false});"
                 "document.dispatchEvent(new Event('visibilitychange'))")
     wait_until(lambda: (f"{address(settled)}/sync/status", None) in browser.requests(), 2, "a request at once")
+
+
+def test_nothing_from_elsewhere_and_no_complaint(browser, settled):
+    show(browser, settled)
+    see(browser, "#runs", "mandi_prices/live")
+    asked = []
+    wait_until(lambda: asked.extend(browser.requests()) or (f"{address(settled)}/sync/status", 304) in asked, 10,
+               "an answer without news")
+    assert [url for url, _ in asked if not url.startswith((address(settled) + "/", "data:"))] == []
+    assert browser.complaints() == []
+
+
+def day(date):
+    return f'#coverage-months button[data-date="{date}"]'
+
+
+def test_the_calendar_says_the_state_of_each_day(browser, settled):
+    show(browser, settled)
+    for state, date in settled.days.items():
+        wait_until(lambda date=date: browser.text(day(date)), 10, f"the day {date}")
+        label = browser.run("return document.querySelector(arguments[0]).getAttribute('aria-label')", day(date))
+        assert label.startswith(f"{date_words(date)}: {state}"), label
+        assert ("button", label) in browser.accessible()
+    see(browser, "#coverage-summary", r"complete.*1 suspect.*missing")
+    assert browser.text(day(settled.days["complete"])).endswith("✓") and browser.text(day(settled.days["missing"])).endswith("✕")
+    assert {("table", month) for month in months(settled.days.values())} <= set(browser.accessible())
+
+
+def date_words(date):
+    return datetime.fromisoformat(date).strftime("%-d %B %Y")
+
+
+def months(dates):
+    return {datetime.fromisoformat(date).strftime("%B %Y") for date in dates}
+
+
+def test_a_click_on_a_day_tells_why(browser, settled):
+    show(browser, settled)
+    wait_until(lambda: browser.text(day(settled.days["missing"])), 10, "the calendar")
+    for state, date in settled.days.items():
+        browser.click(day(date))
+        why = settled.daemon.get(f"/sync/why?dataset=mandi_prices&date={date}").json["text"]
+        wait_until(lambda: browser.text("#why-text"), 5, "an answer")
+        see(browser, "#why", rf"{date_words(date)}: {state}")
+        wait_until(lambda why=why: " ".join(browser.text("#why-text").split()) == " ".join(why.split()), 5, why)
+        see(browser, "#why", rf"State\s+{state}\s+Source")
+    browser.click("#why-close")
+    assert browser.text("#why") == ""
+    assert browser.run("return document.activeElement.dataset.date") == settled.days["missing"]
+
+
+def test_the_calendar_by_keyboard(browser, settled):
+    def focus():
+        return browser.run("return document.activeElement.dataset.date")
+
+    show(browser, settled)
+    wait_until(lambda: browser.text(day(settled.days["missing"])), 10, "the calendar")
+    dates = browser.run("return [...document.querySelectorAll('#coverage-months button')].map((e) => e.dataset.date)")
+    assert dates == sorted(dates) and set(settled.days.values()) <= set(dates)
+    browser.run("document.getElementById('coverage-earlier').focus()")
+    browser.press("Tab")
+    assert focus() == dates[-1]
+    browser.press("Left")
+    assert focus() == dates[-2]
+    while focus() != settled.days["suspect"]:
+        browser.press("Left")
+    browser.press("Enter")
+    see(browser, "#why", rf"{date_words(settled.days['suspect'])}: suspect")
+    assert browser.run("return document.activeElement.id") == "why-title"
+    browser.press("Escape")
+    assert focus() == settled.days["suspect"] and browser.text("#why") == ""
+    browser.press("Right", "Tab")
+    assert focus() is None
+    browser.run("document.getElementById('coverage-earlier').focus()")
+    browser.press("Tab")
+    assert focus() == settled.days["complete"]
+
+
+def test_the_months_before(browser, settled):
+    show(browser, settled)
+    wait_until(lambda: browser.text(day(settled.days["missing"])), 10, "the calendar")
+    now = today().strftime("%B %Y")
+    assert now in browser.text("#coverage-months")
+    browser.click("#coverage-earlier")
+    wait_until(lambda: now not in browser.text("#coverage-months") and browser.text(".month"), 5, "earlier months")
+    browser.click("#coverage-later")
+    see(browser, "#coverage-months", now)
+    assert browser.run("return document.getElementById('coverage-later').disabled") is True
+
+
+def test_what_is_next(browser, settled):
+    show(browser, settled)
+    first = settled.daemon.get("/sync/schedule?n=10").json["schedule"][0]
+    at = datetime.fromisoformat(first["at"]).astimezone(timezone.utc).strftime("%-d %b, %H:%M")
+    see(browser, "#schedule", rf"{first['dataset']}/{first['source']}\s+{at} in .*{first['trigger']}")
