@@ -17,8 +17,10 @@ void daemon_save_state(struct daemon *daemon)
 	}
 	doc = state_doc(daemon->state);
 	(void)report_save(daemon->report, doc);
-	doc->breaker = portal_breaker(daemon->portal)->state;
-	doc->last_run = runner_last_id(daemon->runner);
+	if (daemon->runner) { /* in a stop it goes first, and the document has its last word */
+		doc->breaker = portal_breaker(daemon->portal)->state;
+		doc->last_run = runner_last_id(daemon->runner);
+	}
 	state_touch(daemon->state);
 }
 

@@ -6,7 +6,8 @@
  *	  +---------+------------+---------+--------+---------+
  *	       loader_connect.c                   loader_queue.c
  *
- * Closing cancels what runs, and waits for it; what is queued is in the spool.
+ * Closing cancels a load, and waits for it; what is queued is in the spool. Runs that are over are
+ * booked before the connection is given up: else the next process would call them interrupted.
  */
 
 #include "daemon/loader_private.h"
@@ -229,8 +230,10 @@ void loader_close(struct loader *loader, void (*on_closed)(void *arg), void *arg
 	loader->n_open = (loader->owner ? 3 : 2) + loader->n_marking;
 	uv_close((uv_handle_t *)&loader->timer, on_timer_closed);
 	if (loader->load) {
-		load_cancel(loader->load); /* its end closes the connections */
-	} else {
+		load_cancel(loader->load); /* its end goes on */
+	} else if (loader->phase == PHASE_IDLE) {
+		loader_finish(loader);
+	} else if (loader->phase != PHASE_WORKING) {
 		loader_close_connections(loader);
 	}
 }

@@ -92,3 +92,5 @@ void loader_close_connections(struct loader *loader);
 void loader_requeue(struct loader *loader);
 /* The first item, if there is one and nothing else is going on. */
 void loader_work(struct loader *loader);
+/* Closing: book the runs that are over, if that can be, and close the connections. */
+void loader_finish(struct loader *loader);

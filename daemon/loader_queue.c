@@ -226,7 +226,7 @@ static void on_loaded(void *arg, const struct load_result *result, const struct 
 		settle_first(loader);
 	}
 	if (loader->closing) {
-		loader_close_connections(loader);
+		loader_finish(loader);
 		return;
 	}
 	if (error && !given_up && may_retry(TAILQ_FIRST(&loader->queue), error)) {
@@ -300,13 +300,19 @@ static void on_run_booked(void *arg, const struct pg_result *result, const struc
 	struct loader *loader = arg;
 	struct error fenced = {.class = ERROR_NONE};
 
-	if (loader->closing) {
-		return;
-	}
 	loader->phase = PHASE_IDLE;
 	if (!error && pg_n_rows(result) != 1) {
 		lease_set_fenced(&fenced);
 		error = &fenced;
+	}
+	if (loader->closing) {
+		if (error) {
+			loader_close_connections(loader); /* the next process says `interrupted` */
+			return;
+		}
+		drop_first(loader);
+		loader_finish(loader);
+		return;
 	}
 	if (error && error->class != ERROR_REJECTED) {
 		try_again(loader, error);
@@ -326,6 +332,28 @@ static void book_run(struct loader *loader, struct item *item)
 		item->code, item->text, item->finished_us, on_run_booked, loader);
 }
 
+/* False: the lease is not ours. */
+static bool take_fence(struct loader *loader)
+{
+	buffer_clear(&loader->fence);
+	loader->options.fence(loader->options.arg, &loader->fence);
+	return loader->fence.len > 0;
+}
+
+void loader_finish(struct loader *loader)
+{
+	struct item *item;
+
+	while ((item = TAILQ_FIRST(&loader->queue)) && item->kind != ITEM_RUN) {
+		drop_first(loader);
+	}
+	if (item && pg_is_connected(loader->pg) && take_fence(loader)) {
+		book_run(loader, item);
+	} else {
+		loader_close_connections(loader);
+	}
+}
+
 void loader_work(struct loader *loader)
 {
 	struct item *item;
@@ -340,9 +368,7 @@ void loader_work(struct loader *loader)
 		rest(loader);
 		return;
 	}
-	buffer_clear(&loader->fence);
-	loader->options.fence(loader->options.arg, &loader->fence);
-	if (loader->fence.len == 0) {
+	if (!take_fence(loader)) {
 		return; /* loader_wake() comes when the lease is ours */
 	}
 	switch (item->kind) {

@@ -35,11 +35,14 @@ class Receiver:
                 if status == "stall":
                     self.stalled.wait(20)
                     return
+                if status == "late":
+                    self.held.wait(20)
+                    status = 204
                 self.requests.append((handler.path, dict(handler.headers), body, status))
                 handler.send_response(status)
                 handler.end_headers()
 
-        self.stalled = threading.Event()
+        self.stalled, self.held = threading.Event(), threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook/{TOKEN}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -53,6 +56,7 @@ class Receiver:
 
     def close(self):
         self.stalled.set()
+        self.held.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -109,6 +113,37 @@ def test_one_message_when_it_starts_and_one_when_it_is_over(alerting, portal, re
         assert headers["X-Ogdsync-Signature"] == "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     assert "code=http_500" in log and "alert.firing" in log and "alert.over" in log
     assert TOKEN not in log and SECRET not in log
+
+
+SLOW_END = """
+    CREATE FUNCTION ogdsync.slow() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END';
+    CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON ogdsync.run FOR EACH ROW
+        WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION ogdsync.slow()"""
+
+
+def test_what_ends_while_the_daemon_stops(alerting, portal, receiver):
+    """The end of a run is being booked, and an alert is on its way, when it is told to stop."""
+    alerting.configure(alerts={"after_failures": 1})
+    portal.control(faults=[{"kind": "502"}])
+    receiver.answers = ["late"]
+    with alerting.connect() as db:
+        db.execute(SLOW_END)
+        db.execute("SELECT pg_advisory_lock(7)")
+        with alerting.start() as daemon:
+            run(daemon, 1)
+            wait_until(lambda: not receiver.answers, 10, "the webhook to be asked")
+            wait_until(lambda: alerting.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"),
+                       10, "the books to wait")
+            daemon.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: "daemon.stopping" in daemon.log(), 10, "the stop to begin")
+            receiver.held.set()
+            receiver.wait(1)
+            wait_until(lambda: "alert.sent" in daemon.log(), 10, "the answer to be read")
+            db.execute("SELECT pg_advisory_unlock(7)")
+            assert daemon.end(10) == 0, daemon.log()
+    assert alerting.query("SELECT state, finished_at IS NOT NULL FROM ogdsync.run") == [("failed", True)]
+    assert '"told":[true' in (alerting.spool / "state.json").read_text()
 
 
 def test_a_restart_repeats_nothing(alerting, portal, receiver):
