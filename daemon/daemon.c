@@ -397,20 +397,38 @@ static int start_handles(struct daemon *daemon, struct error *error)
 	return r == 0 ? 0 : error_errno(error, ERROR_RETRY, "daemon", -r, "signals");
 }
 
-static int start_stages(struct daemon *daemon, struct error *error)
+/* What is on the disk, and what is remembered of earlier processes. */
+static int start_memory(struct daemon *daemon, struct error *error)
 {
-	struct config *config = daemon->config;
+	const struct config *config = daemon->config;
 	struct spool_options spool = {
 		.directory = config->spool.directory,
 		.max_bytes = config->spool.max_bytes,
 		.keep_ms = config->spool.keep_ms,
 		.page_bytes = config->portal.page_bytes,
 	};
-	struct portal_options portal = {.config = &config->portal, .clock = daemon->clock};
+
+	if (zone_load(NULL, config->timezone, &daemon->zone, error) < 0 ||
+		spool_open(&daemon->loop, &spool, &daemon->spool, error) < 0) {
+		return -1;
+	}
+	if (report_new(daemon->config, daemon->clock, &daemon->report) < 0 ||
+		schedule_new(config, daemon->zone, clock_wall_us(daemon->clock),
+			&daemon->schedule) < 0 ||
+		daemon_open_state(daemon) < 0) {
+		return error_no_memory(error, "daemon");
+	}
+	daemon_restore_schedule(daemon);
+	return 0;
+}
+
+static int start_database(struct daemon *daemon, struct error *error)
+{
 	struct loader_options loader = {
 		.loop = &daemon->loop,
 		.clock = daemon->clock,
-		.config = config,
+		.config = daemon->config,
+		.spool = daemon->spool,
 		.fence = fence,
 		.on_state = on_database,
 		.on_slice = on_slice_loaded,
@@ -420,14 +438,32 @@ static int start_stages(struct daemon *daemon, struct error *error)
 	};
 	struct reader_options reader = {
 		.loop = &daemon->loop,
-		.config = config,
+		.config = daemon->config,
+		.holder = spool_holder(daemon->spool),
 		.on_lease = on_lease,
 		.arg = daemon,
+	};
+
+	return loader_new(&loader, &daemon->loader, error) < 0 ||
+			       reader_new(&reader, &daemon->reader, error) < 0
+		       ? -1
+		       : 0;
+}
+
+static int start_runs(struct daemon *daemon, struct error *error)
+{
+	struct portal_options portal = {
+		.config = &daemon->config->portal,
+		.clock = daemon->clock,
+		.breaker = &state_doc(daemon->state)->breaker,
 	};
 	struct runner_options runner = {
 		.loop = &daemon->loop,
 		.clock = daemon->clock,
-		.config = config,
+		.config = daemon->config,
+		.spool = daemon->spool,
+		.loader = daemon->loader,
+		.last_id = state_doc(daemon->state)->last_run,
 		.on_start = on_run_start,
 		.on_progress = on_run_progress,
 		.on_split = on_run_split,
@@ -437,31 +473,10 @@ static int start_stages(struct daemon *daemon, struct error *error)
 		.arg = daemon,
 	};
 
-	if (zone_load(NULL, config->timezone, &daemon->zone, error) < 0 ||
-		spool_open(&daemon->loop, &spool, &daemon->spool, error) < 0) {
-		return -1;
-	}
-	if (report_new(config, daemon->clock, &daemon->report) < 0 ||
-		schedule_new(config, daemon->zone, clock_wall_us(daemon->clock),
-			&daemon->schedule) < 0 ||
-		daemon_open_state(daemon) < 0) {
-		return error_no_memory(error, "daemon");
-	}
-	daemon_restore_schedule(daemon);
-	portal.breaker = &state_doc(daemon->state)->breaker;
-	runner.last_id = state_doc(daemon->state)->last_run;
 	if (portal_new(&daemon->loop, &portal, &daemon->portal) < 0) {
 		return error_no_memory(error, "daemon");
 	}
-	loader.spool = daemon->spool;
-	reader.holder = spool_holder(daemon->spool);
-	if (loader_new(&loader, &daemon->loader, error) < 0 ||
-		reader_new(&reader, &daemon->reader, error) < 0) {
-		return -1;
-	}
-	runner.spool = daemon->spool;
 	runner.portal = daemon->portal;
-	runner.loader = daemon->loader;
 	return runner_new(&runner, &daemon->runner) < 0 ? error_no_memory(error, "daemon") : 0;
 }
 
@@ -469,7 +484,8 @@ static int start(struct daemon *daemon, struct error *error)
 {
 	if (start_handles(daemon, error) < 0 ||
 		config_require(daemon->config, CONFIG_NEED_KEY, error) < 0 ||
-		start_stages(daemon, error) < 0) {
+		start_memory(daemon, error) < 0 || start_database(daemon, error) < 0 ||
+		start_runs(daemon, error) < 0) {
 		return -1;
 	}
 	if (!daemon->options.once &&
