@@ -28,7 +28,7 @@ CONFIG = """\
 portal: {{base_url: "http://127.0.0.1:9", api_key: a-key-of-nobody-0123456789, attempts: {attempts}}}
 database: {{dsn: "host=/nowhere dbname=none"}}
 """
-CLIENT = f"while :; do curl -s -m 20 -o /dev/null --unix-socket {SOCKET} http://localhost/livez; echo $?; done"
+CLIENT = f"while :; do curl -sS -m 20 -o /dev/null --unix-socket {SOCKET} http://localhost/livez && echo 0 || echo $?; done 2>&1"
 
 
 def skip(why):

@@ -172,7 +172,9 @@ static void check(const struct list *list, bool only_new, const char *want)
 	_cleanup_buffer_ struct buffer out = {0};
 
 	assert_int_equal(similar_find(list->rows, list->n, 2, only_new, &found), 0);
-	qsort(found.pairs, found.n_pairs, sizeof(*found.pairs), by_rows);
+	if (found.n_pairs > 0) {
+		qsort(found.pairs, found.n_pairs, sizeof(*found.pairs), by_rows);
+	}
 	for (size_t i = 0; i < found.n_pairs; i++) {
 		buffer_printf(&out, "%s%u>%u %s", i ? ", " : "", found.pairs[i].old,
 			found.pairs[i].current, similar_name(found.pairs[i].similar));
