@@ -22,9 +22,11 @@
  * request for the longest is cut.
  *
  * The end: MHD_stop_daemon() aborts the process if a connection is suspended. So each one is
- * answered 503 and resumed first (MHD_stop_daemon() takes up resumed ones itself, MHD_run() before
- * it lets the 503 out). That must not happen inside MHD_run(), so httpd_close() leaves it to the
- * timer. Then the handles are closed and counted down.
+ * answered 503 and resumed first, and nobody else is accepted: on an inherited socket, whoever comes now
+ * waits for the next process. Those that were accepted and have not asked yet have a moment to do
+ * so and be told 503; without it, their connection would break under them. None of this may happen
+ * inside MHD_run(), so httpd_close() leaves it to the timer. Then the handles are closed and counted
+ * down.
  */
 
 #include "lib/httpd.h"
@@ -40,6 +42,7 @@
 enum {
 	DEADLINE_MS = 10000,
 	CONNECTIONS = 64,
+	LINGER_MS = 100, /* at the end */
 	SPARE_CONNECTIONS = 16, /* MHD_run() accepts up to ten before those cut are gone */
 	/* Headers stand in one piece beside the parsed list of them and the answer's headers. Above
 	 * 32 KiB libmicrohttpd maps the pool, so what is not touched costs nothing. */
@@ -144,6 +147,9 @@ static void conn_free(struct conn *conn)
 	}
 	free(conn);
 	arm_deadline(httpd);
+	if (httpd->lingers && TAILQ_EMPTY(&httpd->conns)) {
+		uv_timer_start(&httpd->deadline, on_deadline, 0, 0);
+	}
 }
 
 /* A connection without memory has no context; on_mhd_access() refuses it. */
@@ -211,15 +217,31 @@ static void on_deadline_closed(uv_handle_t *handle)
 	on_handle_closed(container_of((uv_timer_t *)handle, struct httpd, deadline));
 }
 
-static void listener_stop(struct httpd_listener *listener)
+/* Nobody new; an answer for those who wait for one. */
+static void listener_quiesce(struct httpd_listener *listener)
 {
 	struct conn *conn;
 
 	while ((conn = find_conn(listener, CONN_ANSWERING))) {
 		request_give_up(conn->request, "shutting down"); /* is SENDING now */
 	}
-	MHD_run(listener->daemon); /* resumes */
-	MHD_run(listener->daemon); /* sends */
+	close(MHD_quiesce_daemon(listener->daemon));
+	listener_wake(listener);
+}
+
+static void quiesce(struct httpd *httpd)
+{
+	struct httpd_listener *listener;
+
+	httpd->lingers = true;
+	for (listener = httpd->listeners; listener; listener = listener->next) {
+		listener_quiesce(listener);
+	}
+	uv_timer_start(&httpd->deadline, on_deadline, TAILQ_EMPTY(&httpd->conns) ? 0 : LINGER_MS, 0);
+}
+
+static void listener_stop(struct httpd_listener *listener)
+{
 	uv_close((uv_handle_t *)&listener->poll, on_poll_closed);
 	uv_close((uv_handle_t *)&listener->timer, on_timer_closed);
 	uv_close((uv_handle_t *)&listener->idle, on_idle_closed);
@@ -232,6 +254,7 @@ static void stop(struct httpd *httpd)
 {
 	struct httpd_listener *listener;
 
+	httpd->lingers = false;
 	httpd->n_handles = 1;
 	for (listener = httpd->listeners; listener; listener = listener->next) {
 		listener_stop(listener);
@@ -244,8 +267,12 @@ static void on_deadline(uv_timer_t *timer)
 	struct httpd *httpd = container_of(timer, struct httpd, deadline);
 	struct conn *conn;
 
-	if (httpd->closing) {
+	if (httpd->lingers) {
 		stop(httpd);
+		return;
+	}
+	if (httpd->closing) {
+		quiesce(httpd);
 		return;
 	}
 	while ((conn = TAILQ_FIRST(&httpd->conns)) && conn->deadline_ms <= uv_now(httpd->loop)) {

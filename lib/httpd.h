@@ -64,7 +64,8 @@ struct httpd_options {
 int httpd_new(uv_loop_t *loop, const struct httpd_options *options, struct httpd **ret) must_check;
 
 /*
- * Stop: requests without an answer get 503, every connection is closed, our socket files are
+ * Stop: nobody new is accepted; requests without an answer get 503, and so do those that come within
+ * a moment on connections that stand; then every connection is closed, our socket files are
  * removed. on_closed comes later from the loop, when `httpd` is gone. May be called from a handler.
  */
 typedef void (*httpd_closed_fn)(void *arg);

@@ -58,6 +58,7 @@ struct httpd {
 	TAILQ_HEAD(, conn) conns; /* by deadline, the next one first */
 	uv_timer_t deadline;
 	bool closing;
+	bool lingers; /* closing: nobody new is accepted, the last are told */
 	unsigned n_handles; /* that the loop still holds, once closing */
 	httpd_closed_fn on_closed;
 	void *closed_arg;
