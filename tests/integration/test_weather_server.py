@@ -78,29 +78,33 @@ def small_disk():
         disk.remove()
 
 
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'loader'"
+
+
 def terminate(site):
-    site.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'loader'")
+    site.query(TERMINATE)
+
+
+SLOTS, RESERVED = 12, 3
 
 
 def take_all(site):
-    """Every connection that is not reserved, those of the daemon too."""
-    taken = []
+    """Every connection that is not reserved: when they are all ours, none is the daemon's."""
+    taken = [site.connect()]
 
     def are_all_taken():
-        loaders = site.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'loader'")
         try:
             taken.append(site.connect("owner"))
         except psycopg.OperationalError:
-            terminate(site)
-            return loaders == 0
-        return False
+            taken[0].execute(TERMINATE)
+        return len(taken) == SLOTS - RESERVED
 
     wait_until(are_all_taken, 20, "all connections")
     return taken
 
 
 def test_out_of_connections(make_own, portal):
-    site = make_own(max_connections=12, superuser_reserved_connections=3)
+    site = make_own(max_connections=SLOTS, superuser_reserved_connections=RESERVED)
     site.apply()
     with site.start() as daemon:
         sync_once(site, portal, daemon)
