@@ -335,15 +335,16 @@ static void run_all(struct daemon *daemon, const char *trigger)
 /* ---- signals ---- */
 
 /* Open the log again, and the configuration too, unless it would be read for one run alone. */
-static void hang_up(struct daemon *daemon)
+static void on_hang_up(uv_timer_t *timer)
 {
+	struct daemon *daemon = container_of(timer, struct daemon, hang_up);
 	struct error error = {.class = ERROR_NONE};
 	struct api_outcome outcome = {.status = 202};
 
 	if (log_reopen(&error) < 0) {
 		log_warning(NULL, "log.reopen_failed", f_msg(error.text));
 	}
-	if (!daemon->options.once && !daemon->stopping) {
+	if (!daemon->options.once) {
 		daemon_reload(daemon, "SIGHUP", &outcome);
 		buffer_fini(&outcome.lines);
 	}
@@ -364,8 +365,10 @@ static void on_signal(uv_signal_t *handle, int number)
 		}
 		daemon_stop(daemon, number == SIGTERM ? "SIGTERM" : "SIGINT");
 		break;
-	case SIGHUP:
-		hang_up(daemon);
+	case SIGHUP: /* a thousand of them are one, and do not keep a SIGTERM waiting */
+		if (!daemon->stopping) {
+			uv_timer_start(&daemon->hang_up, on_hang_up, 0, 0);
+		}
 		break;
 	case SIGUSR1:
 		run_all(daemon, "signal");
@@ -383,6 +386,7 @@ static int start_handles(struct daemon *daemon, struct error *error)
 
 	uv_timer_init(&daemon->loop, &daemon->tick);
 	uv_timer_init(&daemon->loop, &daemon->limit);
+	uv_timer_init(&daemon->loop, &daemon->hang_up);
 	uv_timer_init(&daemon->loop, &daemon->reload);
 	uv_timer_init(&daemon->loop, &daemon->watchdog);
 	daemon->n_handles = N_DAEMON_TIMERS;
@@ -524,6 +528,7 @@ static void close_handles(struct daemon *daemon)
 {
 	if (daemon->n_handles > 0) {
 		uv_close((uv_handle_t *)&daemon->tick, NULL);
+		uv_close((uv_handle_t *)&daemon->hang_up, NULL);
 		uv_close((uv_handle_t *)&daemon->reload, NULL);
 		uv_close((uv_handle_t *)&daemon->watchdog, NULL);
 		uv_unref((uv_handle_t *)&daemon->limit);
@@ -615,6 +620,7 @@ static void daemon_stop(struct daemon *daemon, const char *why)
 		report_stopping(daemon->report, why);
 	}
 	uv_timer_stop(&daemon->tick);
+	uv_timer_stop(&daemon->hang_up);
 	uv_timer_stop(&daemon->reload);
 	uv_timer_start(&daemon->limit, on_limit, STOP_LIMIT_MS - 1000, 0);
 	if (daemon->httpd) {

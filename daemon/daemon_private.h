@@ -27,7 +27,7 @@
 #include "lib/log.h"
 #include "lib/zone.h"
 
-enum { N_DAEMON_TIMERS = 4, N_DAEMON_SIGNALS = 4 };
+enum { N_DAEMON_TIMERS = 5, N_DAEMON_SIGNALS = 4 };
 
 /* Where the present round of healing stands, and when the next one may be. */
 struct daemon_heal {
@@ -59,6 +59,7 @@ struct daemon {
 	struct daemon_heal heal;
 	uv_timer_t tick;  /* schedule; with `once`, its time limit */
 	uv_timer_t limit; /* of stopping */
+	uv_timer_t hang_up; /* after SIGHUP */
 	uv_timer_t reload;
 	uv_timer_t watchdog;
 	bool late; /* something is, and that was said */

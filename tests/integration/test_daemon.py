@@ -233,6 +233,14 @@ def test_sighup_at_the_very_start_does_not_end_it(site):
             assert daemon.process.poll() is None
 
 
+def test_a_thousand_sighups_are_a_few_reloads(site):
+    with site.start() as daemon:
+        for _ in range(1000):
+            daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.stop() < 5
+        assert daemon.log().count(" daemon.reload ") < 100
+
+
 def test_a_schema_that_comes_later(bare):
     with bare.start() as daemon:
         status = daemon.wait_status(lambda status: status["database"]["state"] == "schema")

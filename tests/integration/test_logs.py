@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_portal_that_is_down_for_long_is_a_few_lines(site, portal):
     assert count(after, "fetch.retry") == 0
 
 
+def hang_up_on(path, n):
+    """Stand in for a server that is gone, until it was asked so many times."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(20)
+        server.bind(path)
+        server.listen()
+        for _ in range(n):
+            server.accept()[0].close()
+    os.unlink(path)
+
+
 def test_a_database_that_is_down_for_long_is_one_line(site):
     site.live(schedule=["0 3 1 1 *"], on_start=False)
     site.configure(database={"reconnect": "10ms..20ms"})
@@ -58,6 +70,7 @@ def test_a_database_that_is_down_for_long_is_one_line(site):
         daemon.wait_status(lambda status: status["database"]["state"] == "down")
         os.kill(daemon.pid, signal.SIGUSR1)
         daemon.wait_status(lambda status: status["spool"]["ready"] == 1)
+        hang_up_on(f"{site.cluster.folder}/.s.PGSQL.{site.cluster.port}", 50)
         site.cluster.start()
         daemon.wait_syncs(1)
         log = daemon.log()

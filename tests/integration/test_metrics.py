@@ -176,8 +176,10 @@ def test_a_dataset_grows_stale_and_fresh_again(site):
     state = json.loads(file.read_text())
     state["datasets"][0]["newest_day"] -= 3  # 24:00 of that day was more than 36 h ago
     file.write_text(json.dumps(state, separators=(",", ":"), ensure_ascii=False) + "\n")
+    site.cluster.stop()  # it knows of a newer one
     with site.start() as daemon:
         assert Metrics(daemon)("ogdsync_dataset_stale", dataset="mandi_prices") == 1
         assert daemon.status()["datasets"][0]["stale"] is True
+        site.cluster.start()
         sync_again(daemon, 2)
         assert Metrics(daemon)("ogdsync_dataset_stale") == 0
