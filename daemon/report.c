@@ -200,7 +200,6 @@ void report_fetched(struct report *report, const struct run_info *run, const cha
 {
 	report_log_fetched(report, run, slice, outcome, error);
 	report_alert_fetched(report, run, outcome);
-	report->status.running.run = 0;
 	report->n_unloaded += !error;
 	report_systemd(report);
 }
@@ -217,7 +216,8 @@ void report_spooled(struct report *report, const struct run_info *run)
 		error_set(&why, ERROR_RETRY, "run", "spooled",
 			"waiting for the lease, which another daemon holds");
 	} else {
-		return; /* it is being loaded */
+		report_systemd(report); /* it is being loaded */
+		return;
 	}
 	report_log_spooled(run, &why);
 	report_count_spooled(report, run, &why);
