@@ -10,9 +10,8 @@ def test_a_daemon_that_never_saw_the_database(site, portal, cluster):
     site.history(on_start=True)
     cluster.stop()
     with site.start() as daemon:
-        wait_until(lambda: len(ready_files(site)[0]) == 4, 20, "four slices in the spool")
-        status = daemon.status()
-        assert status["database"]["state"] == "down" and status["spool"]["ready"] == 4
+        status = daemon.wait_status(lambda status: status["spool"]["ready"] == 4 and status["status"] == "idle")
+        assert len(ready_files(site)[0]) == 4 and status["database"]["state"] == "down"
         assert status["last_sync"]["status"] == "spooled"
         assert daemon.get("/livez").status == 200
         cluster.start()
